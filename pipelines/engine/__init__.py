@@ -1,0 +1,1 @@
+"""The embedded engine: Dagger's session protocol, in one process, without a daemon."""

@@ -1,0 +1,143 @@
+"""What can go wrong in the engine.
+
+    EngineError
+    ├── ExecFailed          a command ended with an exit code that was not expected
+    ├── QueryError          the query itself is wrong: unknown field, bad argument
+    │   └── UnsupportedField    the schema has it, the embedded engine does not do it
+    ├── PathError           a path is missing, is of another kind, or leaves its root
+    ├── SourceError         a host path, archive or reference can not be read
+    ├── ImageError          an image can not be resolved, assembled or parsed
+    ├── SandboxError        the host can not run a container: what to enable, or which engine to use
+    ├── StoreError          the store can not be used: read-only, full, newer format
+    │   ├── StoreFull
+    │   └── ContentMissing      a record names content that is gone: a miss, never shown to a user
+    └── Cancelled           the session ends; work in flight is thrown away
+
+Every message says what was attempted, with which value, what was seen and what to do next.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "Cancelled",
+    "ContentMissing",
+    "EngineError",
+    "ExecFailed",
+    "ImageError",
+    "PathError",
+    "QueryError",
+    "SandboxError",
+    "SourceError",
+    "StoreError",
+    "StoreFull",
+    "UnsupportedField",
+]
+
+
+class EngineError(Exception):
+    """Anything that the engine reports to its client."""
+
+    code = "ENGINE_ERROR"
+
+    def extensions(self) -> dict[str, Any]:
+        """The GraphQL `extensions` of this error."""
+        return {"_type": self.code}
+
+
+class ExecFailed(EngineError):
+    """A command ended with an exit code that was not expected.
+
+    Source: dagger `core/exec_error.go`: the message and the fields that the SDKs match on.
+    """
+
+    code = "EXEC_ERROR"
+
+    def __init__(self, cmd: Sequence[str], exit_code: int, stdout: str, stderr: str) -> None:
+        super().__init__(f"exit code: {exit_code}")
+        self.cmd = tuple(cmd)
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def extensions(self) -> dict[str, Any]:
+        """`cmd`, `exitCode`, `stdout`, `stderr`, as `dagger.ExecError` reads them."""
+        return {
+            "_type": self.code,
+            "cmd": list(self.cmd),
+            "exitCode": self.exit_code,
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+        }
+
+
+class QueryError(EngineError):
+    """The query is wrong: unknown field, bad argument, unknown id."""
+
+    code = "QUERY_ERROR"
+
+
+class UnsupportedField(QueryError):
+    """The schema has the field; the embedded engine does not implement it."""
+
+    code = "UNSUPPORTED_FIELD"
+
+    def __init__(self, field: str, why: str = "") -> None:
+        detail = f" ({why})" if why else ""
+        super().__init__(
+            f"{field} is not supported by the embedded engine{detail}; "
+            "run this pipeline on the Dagger engine: --engine dagger"
+        )
+        self.field = field
+
+    def extensions(self) -> dict[str, Any]:
+        """The field's name beside the type."""
+        return {"_type": self.code, "field": self.field}
+
+
+class PathError(EngineError):
+    """A path is missing, is of another kind, or leaves its root."""
+
+    code = "PATH_ERROR"
+
+
+class SourceError(EngineError):
+    """A host path, an archive or a reference can not be read."""
+
+    code = "SOURCE_ERROR"
+
+
+class ImageError(EngineError):
+    """An image can not be resolved, assembled or parsed."""
+
+    code = "IMAGE_ERROR"
+
+
+class SandboxError(EngineError):
+    """The host can not run a container."""
+
+    code = "SANDBOX_ERROR"
+
+
+class StoreError(EngineError):
+    """The store can not be used."""
+
+    code = "STORE_ERROR"
+
+
+class StoreFull(StoreError):
+    """No space or no inodes left where the store is; nothing that was recorded is lost."""
+
+    code = "STORE_FULL"
+
+
+class ContentMissing(StoreError):
+    """A record names content that is gone. The solver turns this into a miss."""
+
+    code = "CONTENT_MISSING"
+
+
+class Cancelled(EngineError):
+    """The session is ending."""
+
+    code = "CANCELLED"

@@ -1,0 +1,1 @@
+"""Running a command in a root filesystem: one protocol, one backend so far (bubblewrap)."""

@@ -1,0 +1,79 @@
+"""The contract of a sandbox: a frozen `Spec` in, an `Exit` out, nothing left behind.
+
+The caller has made the root filesystem and every mount point in it, resolved every path
+inside that root (no symbolic link is left in `root`-relative targets), and looked up the
+user. The sandbox adds: own pid, ipc, uts and mount namespaces, a minimal /dev, a masked
+/proc and /sys, Docker's default capabilities for uid 0 and none for others, a seccomp filter.
+The command sees `env` and nothing of the engine's own environment, arguments or descriptors.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+__all__ = ["Bind", "Exit", "Sandbox", "Spec", "Tmpfs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A host path shown at `target`, an absolute path inside the root without links."""
+
+    source: str
+    target: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """An empty tmpfs at `target`; `size` in bytes or None for the kernel's default."""
+
+    target: str
+    size: int | None = None
+    mode: int = 0o1777
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A command to run.
+
+    `env` may hold secrets: it must reach the command's environment and no other place.
+    `umask` and limits follow the engine's. `stdin` is the path of a file or None for empty.
+    """
+
+    root: str
+    args: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    mounts: tuple[Bind | Tmpfs, ...] = ()
+    hostname: str = "dagger"
+    stdin: str | None = None
+    network: Literal["host", "none"] = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a command ended: its exit code, 128 + n for signal n."""
+
+    code: int
+
+
+class Sandbox(Protocol):
+    """Runs one command at a time per call; calls are independent."""
+
+    async def run(
+        self,
+        spec: Spec,
+        stdout: Callable[[bytes], None],
+        stderr: Callable[[bytes], None],
+    ) -> Exit:
+        """Run to the end, handing over output as it comes; both callbacks are cheap.
+
+        Cancelling the call kills the whole process tree and returns only when it is gone.
+
+        Raises:
+            SandboxError: the sandbox itself could not start; says what to enable.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Root filesystems on disk: one protocol, two ways to do it."""
