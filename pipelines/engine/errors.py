@@ -41,7 +41,7 @@ class EngineError(Exception):
     code = "ENGINE_ERROR"
 
     def extensions(self) -> dict[str, Any]:
-        """The GraphQL `extensions` of this error."""
+        """Give the GraphQL `extensions` of this error."""
         return {"_type": self.code}
 
 
@@ -61,7 +61,7 @@ class ExecFailed(EngineError):
         self.stderr = stderr
 
     def extensions(self) -> dict[str, Any]:
-        """`cmd`, `exitCode`, `stdout`, `stderr`, as `dagger.ExecError` reads them."""
+        """Give `cmd`, `exitCode`, `stdout`, `stderr`, as `dagger.ExecError` reads them."""
         return {
             "_type": self.code,
             "cmd": list(self.cmd),
@@ -91,7 +91,7 @@ class UnsupportedField(QueryError):
         self.field = field
 
     def extensions(self) -> dict[str, Any]:
-        """The field's name beside the type."""
+        """Name the field beside the type."""
         return {"_type": self.code, "field": self.field}
 
 

@@ -63,7 +63,7 @@ def content(result: Result, name: str) -> Digest:
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """A result as a record holds it; a tree is named by its digest, which names a blob."""
+    """Write a result as a record holds it; a tree is named by its digest, a blob."""
     match result:
         case Tree():
             return {"tree": result.digest}

@@ -44,8 +44,9 @@ class Entry:
     mtime: int | None = None
 
     def row(self) -> list[str | int | None]:
-        """The entry as JSON: what enters the tree's digest."""
-        head: list[str | int | None] = [self.kind[0], self.mode, self.size, self.content or self.target]
+        """Write the entry as JSON: what enters the digest of the tree."""
+        text = self.content or self.target
+        head: list[str | int | None] = [self.kind[0], self.mode, self.size, text]
         if self.mtime is not None:
             return [*head, self.uid, self.gid, self.mtime]
         if self.uid or self.gid:
@@ -116,7 +117,7 @@ class Tree(Mapping[str, Entry]):
         return self._digest
 
     def encode(self) -> bytes:
-        """The tree as a blob: one JSON line a path, in path order. Its digest is `digest`."""
+        """Write the tree as a blob, one JSON line a path, sorted; its digest is `digest`."""
         dump = json.dumps
         rows = [dump([path, *self._entries[path].row()]) for path in sorted(self._entries)]
         return "\n".join(rows).encode("utf-8", "surrogateescape")
@@ -130,7 +131,7 @@ class Tree(Mapping[str, Entry]):
 
     @property
     def file(self) -> tuple[str, Entry]:
-        """The name and entry of a tree that stands for one file.
+        """Give the name and entry of a tree that stands for one file.
 
         Raises:
             ValueError: the tree is not a single file.
