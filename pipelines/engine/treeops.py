@@ -1,0 +1,299 @@
+"""Operations on trees: pure functions from trees to trees. No bytes are read or written.
+
+Paths are those of `treepath`. Whether a link at the end of a path is followed is up to each
+operation, as in Dagger.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from pipelines.engine.errors import PathError
+from pipelines.engine.patterns import Matcher, glob, is_pattern
+from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
+from pipelines.engine.treepath import clean, resolve
+
+__all__ = [
+    "Ignores",
+    "Owner",
+    "chown",
+    "copy_file",
+    "copy_tree",
+    "diff",
+    "entries",
+    "keep",
+    "link",
+    "make_directory",
+    "match",
+    "remove",
+    "rename",
+    "select",
+    "touch",
+    "write",
+]
+
+Owner = tuple[int, int]
+Ignores = Callable[[str, bool], bool]
+
+
+def _existing(tree: Tree, path: str) -> tuple[str, Entry]:
+    at = resolve(tree, path)
+    entry = tree.get(at) if at else DIRECTORY
+    if entry is None:
+        raise PathError(f"stat {path}: no such file or directory")
+    return at, entry
+
+
+# --- looking -----------------------------------------------------------------------------
+
+
+def select(tree: Tree, path: str, kind: str = "dir") -> Tree:
+    """Take out a directory, or with kind "file" one file.
+
+    Raises:
+        PathError: it is missing or of the other kind.
+    """
+    at, entry = _existing(tree, path)
+    if kind == "file":
+        if entry.kind != "file":
+            raise PathError(f"path {path} is a directory, not a file")
+        return Tree({clean(path)[-1] if clean(path)[-1] != ".." else _name(at): entry})
+    if entry.kind != "dir":
+        raise PathError(f"path {path} is a file, not a directory")
+    if not at:
+        return tree
+    prefix = at + "/"
+    cut = len(prefix)
+    return Tree({p[cut:]: e for p, e in tree.items() if p.startswith(prefix)})
+
+
+def entries(tree: Tree, path: str = "") -> list[str]:
+    """List a directory, sorted; directories end with "/"."""
+    below = select(tree, path)
+    return sorted(p + "/" if e.kind == "dir" else p for p, e in below.items() if "/" not in p)
+
+
+def match(tree: Tree, pattern: str) -> list[str]:
+    """List the paths that a glob matches, in walking order; directories end with "/"."""
+    matches = glob(pattern)
+    found = sorted(p.split("/") for p in tree if matches(p))
+    paths = ("/".join(parts) for parts in found)
+    return [p + "/" if tree[p].kind == "dir" else p for p in paths]
+
+
+def keep(tree: Tree, matcher: Matcher, ignores: Ignores | None = None) -> Tree:
+    """Keep what matches and is not ignored, with the directories above it."""
+    if matcher.everything and ignores is None:
+        return tree
+    made: dict[str, Entry] = {}
+    closed: set[str] = set()
+    for path in sorted(tree):
+        entry = tree[path]
+        is_dir = entry.kind == "dir"
+        above = path.rpartition("/")[0]
+        if above in closed or (ignores is not None and ignores(path, is_dir)):
+            verdict = "skip"
+        else:
+            verdict = matcher.verdict(path, is_dir)
+        if verdict == "keep":
+            if above and above not in made:
+                made.update((p, tree[p]) for p in parents(path) if p not in made)
+            made[path] = entry
+        elif verdict == "skip" and is_dir:
+            closed.add(path)
+    return Tree(made)
+
+
+def diff(lower: Tree, upper: Tree) -> Tree:
+    """Keep what is new or changed in `upper`, with the directories above it."""
+    made: dict[str, Entry] = {}
+    for path, entry in upper.items():
+        if lower.get(path) != entry:
+            made.update((p, upper[p]) for p in parents(path) if p not in made)
+            made[path] = entry
+    return Tree(made)
+
+
+# --- changing ----------------------------------------------------------------------------
+
+
+def write(tree: Tree, path: str, entry: Entry) -> Tree:
+    """Put a file at a path; a link there is followed, a file replaced.
+
+    Raises:
+        PathError: there is a directory, or the path goes through a file.
+    """
+    at = resolve(tree, path)
+    _not_root(at, path)
+    made = dict(tree)
+    _put(made, at, entry)
+    return Tree(made)
+
+
+def link(tree: Tree, path: str, target: str, owner: Owner = (0, 0)) -> Tree:
+    """Make a symbolic link where nothing is."""
+    at = resolve(tree, path, follow=False)
+    _not_root(at, path)
+    if at in tree:
+        raise PathError(f"link {path} -> {target}: {path} is already there; remove it first")
+    made = dict(tree)
+    _put(made, at, Entry("link", 0o777, target=target, uid=owner[0], gid=owner[1]))
+    return Tree(made)
+
+
+def make_directory(tree: Tree, path: str, mode: int = 0o755, owner: Owner = (0, 0)) -> Tree:
+    """Make a directory and its parents alike; those that are there stay as they are."""
+    at = resolve(tree, path)
+    made = dict(tree)
+    _directory(made, at, Entry("dir", mode, uid=owner[0], gid=owner[1]), path)
+    return Tree(made)
+
+
+def copy_tree(
+    base: Tree, source: Tree, path: str, owner: Owner | None = None, mode: int | None = None
+) -> Tree:
+    """Merge a tree into a directory of the base, which is made if it is missing.
+
+    Directories that are on both sides get the source's mode and owner; the directory at
+    `path` keeps its own.
+
+    Raises:
+        PathError: a file would replace a directory or the other way round.
+    """
+    at = resolve(base, path)
+    made = dict(base)
+    top = Entry("dir", 0o755 if mode is None else mode)
+    _directory(made, at, _changed(top, owner, None), path)
+    prefix = at + "/" if at else ""
+    for inner, entry in source.items():
+        full = prefix + inner
+        there = made.get(full)
+        if there is not None and (there.kind == "dir") is not (entry.kind == "dir"):
+            raise PathError(f"copy to {path}: {full} is a {_word(there)}, not a {_word(entry)}")
+        made[full] = _changed(entry, owner, mode)
+    return Tree(made)
+
+
+def copy_file(
+    base: Tree, source: Tree, path: str, owner: Owner | None = None, mode: int | None = None
+) -> Tree:
+    """Copy a file tree's file to a path, or into a directory if the path ends with "/".
+
+    A file or link that is there is replaced.
+
+    Raises:
+        PathError: there is a directory.
+    """
+    name, entry = source.file
+    if path.endswith("/") or not clean(path):
+        path = f"{path}/{name}"
+    at = resolve(base, path, follow=False)
+    _not_root(at, path)
+    made = dict(base)
+    _put(made, at, _changed(entry, owner, mode))
+    return Tree(made)
+
+
+def remove(tree: Tree, paths: Iterable[str], kind: str = "") -> Tree:
+    """Remove paths and what is below; patterns are allowed, what is missing is passed over.
+
+    Raises:
+        PathError: a path (not a pattern) is not of the wanted kind, if one is wanted.
+    """
+    gone: set[str] = set()
+    for path in paths:
+        gone.update(_removals(tree, path, kind))
+    if not gone:
+        return tree
+    if "" in gone:
+        return Tree()
+    return Tree({p: e for p, e in tree.items() if p not in gone and gone.isdisjoint(parents(p))})
+
+
+def _removals(tree: Tree, path: str, kind: str) -> Iterator[str]:
+    if is_pattern(path):
+        clean(path)
+        matches = glob(path)
+        yield from (p for p, e in tree.items() if matches(p) and _is_kind(e, kind))
+        return
+    at = resolve(tree, path, follow=False)
+    entry = tree.get(at) if at else DIRECTORY
+    if entry is None:
+        return
+    if not _is_kind(entry, kind):
+        raise PathError(f"remove {path}: it is a {_word(entry)}, not a {_WORDS[kind]}")
+    yield at
+
+
+def chown(tree: Tree, path: str, owner: Owner) -> Tree:
+    """Give a path and all below it to an owner; the root stands for everything."""
+    at, _ = _existing(tree, path)
+    prefix = at + "/"
+    return Tree(
+        {
+            p: _changed(e, owner, None) if not at or p == at or p.startswith(prefix) else e
+            for p, e in tree.items()
+        }
+    )
+
+
+def touch(tree: Tree, timestamp: int) -> Tree:
+    """Pin every modification time, in seconds since the epoch."""
+    return Tree({p: replace(e, mtime=timestamp) for p, e in tree.items()})
+
+
+def rename(tree: Tree, name: str) -> Tree:
+    """Rename a file tree's file.
+
+    Raises:
+        PathError: the name is not one.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise PathError(f"rename file to {name!r}: not a file name")
+    return Tree({name: tree.file[1]})
+
+
+# --- pieces ------------------------------------------------------------------------------
+
+_WORDS = {"dir": "directory", "file": "file", "link": "symbolic link"}
+
+
+def _word(entry: Entry) -> str:
+    return _WORDS[entry.kind]
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _is_kind(entry: Entry, kind: str) -> bool:
+    return not kind or (entry.kind == "dir") is (kind == "dir")
+
+
+def _not_root(at: str, path: str) -> None:
+    if not at:
+        raise PathError(f"path {path!r} is the directory itself, not a name in it")
+
+
+def _put(made: dict[str, Entry], at: str, entry: Entry) -> None:
+    """Put what is not a directory at a resolved path, making the directories above it."""
+    there = made.get(at)
+    if there is not None and there.kind == "dir":
+        raise PathError(f"write {at}: it is a directory")
+    for parent in parents(at):
+        made.setdefault(parent, DIRECTORY)
+    made[at] = entry
+
+
+def _directory(made: dict[str, Entry], at: str, entry: Entry, path: str) -> None:
+    for parent in parents(at):
+        made.setdefault(parent, entry)
+    if at and made.setdefault(at, entry).kind != "dir":
+        raise PathError(f"make directory {path}: {at} is a {_word(made[at])}")
+
+
+def _changed(entry: Entry, owner: Owner | None, mode: int | None) -> Entry:
+    if owner is None and mode is None:
+        return entry
+    uid, gid = owner or (entry.uid, entry.gid)
+    bits = entry.mode if mode is None or entry.kind == "link" else mode
+    return Entry(entry.kind, bits, entry.size, entry.content, entry.target, uid, gid, entry.mtime)
