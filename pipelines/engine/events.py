@@ -1,0 +1,80 @@
+"""What the engine tells about its work while it works: one JSON object a line.
+
+    {"event": "exec", "state": "started", "span": …, "id": …, "name": …}
+    {"event": "exec", "state": "finished", "span": …, "id": …, "name": …, "seconds": …, "exit": …}
+    {"event": "exec", "state": "cached", "span": …, "id": …, "name": …}
+    {"event": "log", "span": …, "id": …, "stream": "stdout"|"stderr", "text": …}
+    {"event": "warning", "text": …}
+
+`span` is the span id of the W3C `traceparent` that the query came with, so that whoever
+started the query (a stage) finds its own work again; "" without one. Telling costs nothing
+when nobody listens, and a listener that went away changes nothing.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from pipelines.engine.op import Exec
+
+__all__ = ["Events", "name_of", "traced"]
+
+LONGEST_NAME = 120
+
+_span: ContextVar[str] = ContextVar("span", default="")
+
+
+@contextmanager
+def traced(traceparent: str) -> Iterator[None]:
+    """Attribute what happens inside to the span of a `traceparent` header."""
+    parts = traceparent.split("-")
+    token = _span.set(parts[2] if len(parts) == 4 else "")  # noqa: PLR2004 - W3C: 4 fields
+    try:
+        yield
+    finally:
+        _span.reset(token)
+
+
+def name_of(op: Exec) -> str:
+    """Spell a command for people, in one line of bounded length."""
+    text = " ".join(op.args).replace("\n", " ")
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+
+
+class Events:
+    """Writes events to a file descriptor, or nowhere."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = descriptor
+
+    def exec(self, op: Exec, state: str, **more: Any) -> None:
+        """Tell that an exec started, finished or was answered by a record."""
+        if self._descriptor is not None:
+            self._tell("exec", state=state, id=op.digest.hex[:12], name=name_of(op), **more)
+
+    def log(self, op: Exec, stream: str, data: bytes) -> None:
+        """Pass a command's output on."""
+        if self._descriptor is not None:
+            text = data.decode("utf-8", "replace")
+            self._tell("log", id=op.digest.hex[:12], stream=stream, text=text)
+
+    def warning(self, text: str) -> None:
+        """Say something once that a person should know."""
+        if self._descriptor is None:
+            os.write(2, f"warning: {text}\n".encode())
+        else:
+            self._tell("warning", text=text)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        if self._descriptor is None:
+            return
+        line = json.dumps({"event": event, "span": _span.get(), **fields}) + "\n"
+        data = line.encode()
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            self._descriptor = None

@@ -1,0 +1,140 @@
+"""Executing a command: an `Exec` op and its inputs in, a `Ran` out.
+
+Theory of operation
+    1. *Open* the cache volumes (a LOCKED one waits here for its turn).
+    2. *Assemble*, in a thread: an active snapshot of the root filesystem over the ground, one
+       more for every writable mount, mount points, secrets on the session's tmpfs, the user
+       from the root's own /etc/passwd. Nothing of it is seen by anyone else.
+    3. *Run* it in the sandbox, recording the output streams.
+    4. *Collect*, in a thread: take the mount points away again, commit what was written.
+       What the command left unchanged comes out as the very stack that went in, so that
+       whatever reads it is not run again.
+    Whatever goes wrong on the way discards every active snapshot; a failed command leaves
+    nothing behind but its error.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio import to_thread
+
+from pipelines.engine.digest import Digest
+from pipelines.engine.errors import ExecFailed
+from pipelines.engine.events import Events
+from pipelines.engine.op import CacheMount, CacheVolume, Exec
+from pipelines.engine.result import Ran, Result, Snapshot
+from pipelines.engine.run.rooms import Room, Rooms, Secrets
+from pipelines.engine.run.streams import TAIL, Spool, Streams, patterns
+from pipelines.engine.sandbox.base import Sandbox
+
+__all__ = ["Execs", "Store"]
+
+
+class Store(Protocol):
+    """What an exec needs of the store."""
+
+    def put(self, data: bytes) -> Digest:
+        """Store bytes as a blob."""
+        ...
+
+    def put_file(self, path: Path) -> Digest:
+        """Move a file in as a blob."""
+        ...
+
+
+class Volumes(Protocol):
+    """Where cache volumes live."""
+
+    def open(self, volume: CacheVolume) -> AbstractAsyncContextManager[Path]:
+        """Hold a volume for the length of a `with` block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Execs:
+    """Runs `Exec` ops."""
+
+    rooms: Rooms
+    sandbox: Sandbox
+    volumes: Volumes
+    blobs: Store
+    events: Events
+
+    async def run(self, op: Exec, inputs: Sequence[Result]) -> Ran:
+        """Run a command.
+
+        Raises:
+            ExecFailed: it ended with an exit code that `op.expect` does not allow.
+            SandboxError: the host can not run it.
+        """
+        async with self._volumes(op) as volumes:
+            secrets = Secrets.fetch(op)
+            room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets)
+            try:
+                return await self._inside(op, room, patterns(secrets.values()))
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(room.clear)
+
+    async def _inside(self, op: Exec, room: Room, hidden: tuple[bytes, ...]) -> Ran:
+        streams = Streams(room.scratch, hidden, lambda s, d: self.events.log(op, s, d))
+        self.events.exec(op, "started")
+        began = anyio.current_time()
+        try:
+            ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
+            streams.close()
+            seconds = round(anyio.current_time() - began, 3)
+            self.events.exec(op, "finished", exit=ended.code, seconds=seconds)
+            if not _expected(op.expect, ended.code):
+                raise _failure(op, ended.code, streams)
+            return await to_thread.run_sync(self._collect, op, room, streams, ended.code)
+        finally:
+            streams.drop()
+
+    def _collect(self, op: Exec, room: Room, streams: Streams, code: int) -> Ran:
+        if op.redirect_stdout:
+            room.redirect(op.redirect_stdout, streams.stdout.read())
+        if op.redirect_stderr:
+            room.redirect(op.redirect_stderr, streams.stderr.read())
+        stdout, stderr, combined = (
+            spool.store(self.blobs) for spool in (streams.stdout, streams.stderr, streams.combined)
+        )
+        outputs = {name: Snapshot(layers) for name, layers in room.commit().items()}
+        return Ran(outputs, code, stdout, stderr, combined)
+
+    @asynccontextmanager
+    async def _volumes(self, op: Exec) -> AsyncIterator[Mapping[str, Path]]:
+        """Hold every cache volume of the exec; one order for all, so that no two wait in a ring."""
+        async with AsyncExitStack() as stack:
+            held: dict[str, Path] = {}
+            mounts = [m for m in op.mounts if isinstance(m, CacheMount)]
+            for mount in sorted(mounts, key=lambda m: (m.volume.namespace, m.volume.key)):
+                opened = self.volumes.open(mount.volume)
+                held[mount.target] = await stack.enter_async_context(opened)
+            yield held
+
+
+def _expected(expect: str, code: int) -> bool:
+    """Tell whether an exit code is allowed; 128 to 191 are signals and always failures.
+
+    Source: dagger `core/schema` `ReturnType`: FAILURE is 1-127 and 192-255, ANY also 0.
+    """
+    if expect == "SUCCESS":
+        return code == 0
+    plain = not 128 <= code <= 191  # noqa: PLR2004
+    return plain and (code != 0 or expect == "ANY")
+
+
+def _failure(op: Exec, code: int, streams: Streams) -> ExecFailed:
+    return ExecFailed(op.args, code, _text(streams.stdout), _text(streams.stderr))
+
+
+def _text(spool: Spool) -> str:
+    """Give the end of a stream for an error; a cut one says what was left out."""
+    data, left_out = spool.tail(TAIL)
+    text = data.decode("utf-8", "replace").strip()
+    return f"[omitting {left_out} bytes]...{text}" if left_out else text

@@ -1,0 +1,354 @@
+"""Rooms: everything a command finds around it, and what is taken away after it.
+
+A room is a root filesystem and its mounts, made by `Rooms.make`, described to the sandbox by
+`room.spec`, and ended by exactly one `clear` (after `commit`, if the command was fine).
+
+Rules
+    1. Every path that an image or a user can influence is resolved inside the root it belongs
+       to (`inroot`), never with the host's rules; the sandbox gets link-free targets only.
+    2. Mounts are placed from the outside in, and a mount point below another mount is made in
+       that mount, not under it.
+    3. Mount points that had to be made are taken away again before anything is committed.
+    4. Secrets exist on a tmpfs of the session's mount namespace only, and only while the
+       command runs.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pipelines.engine.errors import PathError, SandboxError
+from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, TempMount
+from pipelines.engine.result import Result, Snapshot, output
+from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
+from pipelines.engine.sandbox.users import User, resolve_user
+from pipelines.engine.snapshots import inroot
+from pipelines.engine.snapshots.base import Active, Snapshots
+from pipelines.engine.tree import Tree
+
+__all__ = ["CA_INSIDE", "Host", "Room", "Rooms", "Secrets"]
+
+HOSTNAME = "dagger"
+CA_INSIDE = "/dev/.pipelines-ca.crt"
+
+
+class Layers(Protocol):
+    """What turns a tree into a layer."""
+
+    def layer_of(self, tree: Tree, owner: str = "") -> str:
+        """Put a tree on disk as a layer and give its id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The values of an exec's secrets: by variable name, and by mount target."""
+
+    env: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def fetch(cls, op: Exec) -> "Secrets":
+        """Ask for every value, now that a command is about to start."""
+        return cls(
+            tuple((name, ref.value()) for name, ref in op.secret_env),
+            tuple((m.target, m.secret.value()) for m in op.mounts if isinstance(m, SecretMount)),
+        )
+
+    def values(self) -> list[bytes]:
+        """List the values, for the scrubber."""
+        return [value for _, value in (*self.env, *self.files)]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the host lends to every exec; none of it is ever part of a key.
+
+    `environment` holds defaults for variables that the exec does not set; `ca_bundle` the
+    host's certificates, `resolv_conf` and `hosts` the files as execs see them.
+    """
+
+    environment: Mapping[str, str]
+    ca_bundle: Path | None
+    resolv_conf: Path
+    hosts: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One mount: its link-free target, and its source on the host (None for a tmpfs)."""
+
+    target: str
+    source: Path | None
+    readonly: bool = False
+    size: int | None = None
+
+
+@dataclass(slots=True)
+class Room:
+    """A root filesystem with everything mounted in it; see the rules above."""
+
+    snapshots: Snapshots
+    scratch: Path
+    root: Active
+    user: User
+    spec: Spec
+    places: list[Place] = field(default_factory=list)
+    kept: dict[str, Active] = field(default_factory=dict)
+    dropped: list[Active] = field(default_factory=list)
+    stubs: list[inroot.Stub] = field(default_factory=list)
+    secret_files: list[Path] = field(default_factory=list)
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def locate(self, path: str) -> tuple[Path, str]:
+        """Find the root that a path lies in, and the path relative to it."""
+        place = _innermost(self.places, path)
+        if place is None:
+            return self.root.path, path
+        if place.source is None:
+            raise PathError(f"{path}: cannot be used here, it lies in a temporary mount")
+        return place.source, path[len(place.target) :] or "/"
+
+    def redirect(self, path: str, chunks: Iterable[bytes]) -> None:
+        """Write a stream into a file of the room, as the command's user."""
+        base, inside = self.locate(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(inroot.open_file(base, inside, flags, 0o600), "wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+            os.fchown(out.fileno(), self.user.uid, self.user.gid)
+
+    def commit(self) -> dict[str, tuple[str, ...]]:
+        """Commit what was written: the root as "", writable mounts by their targets."""
+        self._unstub()
+        outputs: dict[str, tuple[str, ...]] = {}
+        for name, active in [("", self.root), *self.kept.items()]:
+            outputs[name] = self.snapshots.commit(active)
+        self.kept.clear()
+        self.dropped = [a for a in self.dropped if a is not self.root]
+        return outputs
+
+    def clear(self) -> None:
+        """End the room: nothing of it stays, unless it was committed."""
+        self._unstub()
+        for active in (*self.kept.values(), *self.dropped):
+            self.snapshots.discard(active)
+        self.kept.clear()
+        self.dropped.clear()
+        self.stack.close()
+        for path in self.secret_files:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _unstub(self) -> None:
+        inroot.unstub(self.stubs)
+        self.stubs.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Makes rooms. `ground`, `scratch` and `secrets` are the session's own directories."""
+
+    snapshots: Snapshots
+    layers: Layers
+    host: Host
+    ground: Path
+    scratch: Path
+    secrets: Path
+
+    def make(
+        self,
+        op: Exec,
+        inputs: Sequence[Result],
+        volumes: Mapping[str, Path],
+        secrets: Secrets,
+    ) -> Room:
+        """Assemble the room of an exec; blocks."""
+        sources = dict(zip(_targets(op), _outputs(op, inputs), strict=True))
+        root = sources.pop("")
+        assert isinstance(root, Snapshot)
+        scratch = Path(tempfile.mkdtemp(prefix="x", dir=self.scratch))
+        active = self.snapshots.prepare(root.layers, self.ground)
+        room = Room(self.snapshots, scratch, active, User(), Spec("", (), {}), dropped=[active])
+        try:
+            room.user = _user(active.path, op.user)
+            self._furnish(room, op, sources, volumes, secrets)
+            room.spec = self._spec(room, op, secrets)
+        except BaseException:
+            room.clear()
+            raise
+        return room
+
+    def _furnish(
+        self,
+        room: Room,
+        op: Exec,
+        sources: Mapping[str, Tree | Snapshot],
+        volumes: Mapping[str, Path],
+        secrets: Secrets,
+    ) -> None:
+        """Place every mount, from the outside in."""
+        files = dict(secrets.files)
+        for mount in sorted(op.mounts, key=lambda m: m.target.count("/")):
+            match mount:
+                case DirMount():
+                    source = self._tree(room, mount, sources[mount.target])
+                    _place(room, mount.target, source, readonly=mount.readonly)
+                case CacheMount():
+                    _place(room, mount.target, volumes[mount.target])
+                case TempMount():
+                    _place(room, mount.target, None, size=mount.size)
+                case SecretMount():
+                    path = self._secret(room, mount, files[mount.target])
+                    _place(room, mount.target, path, readonly=True)
+        for target, path in (("/etc/resolv.conf", "resolv.conf"), ("/etc/hosts", "hosts")):
+            if not any(m.target == target for m in op.mounts):
+                copy = room.scratch / path
+                lent = self.host.resolv_conf if path == "resolv.conf" else self.host.hosts
+                shutil.copyfile(lent, copy)
+                copy.chmod(0o644)
+                _place(room, target, copy)
+
+    def _tree(self, room: Room, mount: DirMount, source: Tree | Snapshot) -> Path:
+        """Put a directory or file on disk for one exec."""
+        if isinstance(source, Tree):
+            owner = _numeric(room, mount.owner)
+            layers: tuple[str, ...] = (self.layers.layer_of(source, owner),) if source else ()
+        else:
+            layers = source.layers
+        if mount.readonly:
+            path = room.stack.enter_context(self.snapshots.view(layers))
+        else:
+            active = self.snapshots.prepare(layers)
+            path = active.path
+            if mount.file:
+                room.dropped.append(active)
+            else:
+                room.kept[mount.target] = active
+        if mount.file and isinstance(source, Tree):
+            path = path / source.file[0]
+        return path
+
+    def _secret(self, room: Room, mount: SecretMount, value: bytes) -> Path:
+        uid, gid = _ids(room, mount.owner)
+        descriptor, name = tempfile.mkstemp(dir=self.secrets)
+        path = Path(name)
+        room.secret_files.append(path)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(value)
+            os.fchmod(out.fileno(), mount.mode)
+            if (uid, gid) != (0, 0):
+                os.fchown(out.fileno(), uid, gid)
+        return path
+
+    def _spec(self, room: Room, op: Exec, secrets: Secrets) -> Spec:
+        mounts: list[Bind | Tmpfs] = [
+            Tmpfs(p.target, p.size)
+            if p.source is None
+            else Bind(str(p.source), p.target, p.readonly)
+            for p in room.places
+        ]
+        if (bundle := ca_file(self.host.ca_bundle, room.root.path, room.scratch)) is not None:
+            mounts.append(Bind(str(bundle), CA_INSIDE, readonly=True))
+        env = {**self.host.environment, "HOME": room.user.home or "/", **dict(op.env)}
+        env.update(op.volatile)
+        env.update((name, os.fsdecode(value)) for name, value in secrets.env)
+        self._enter(room, op.workdir)
+        return Spec(
+            root=str(room.root.path),
+            args=op.args,
+            env=env,
+            cwd=op.workdir,
+            uid=room.user.uid,
+            gid=room.user.gid,
+            groups=room.user.groups,
+            mounts=tuple(mounts),
+            hostname=HOSTNAME,
+            stdin=_stdin(room, op),
+            network="none" if op.network == "none" else "host",
+        )
+
+    def _enter(self, room: Room, workdir: str) -> None:
+        """Make the working directory if it is missing, as runc does."""
+        base, inside = room.locate(workdir)
+        if inside != "/":
+            inroot.mkdirs(base, inside, 0o755)
+
+
+def _targets(op: Exec) -> Iterator[str]:
+    yield ""
+    yield from (m.target for m in op.mounts if isinstance(m, DirMount))
+
+
+def _outputs(op: Exec, inputs: Sequence[Result]) -> Iterator[Tree | Snapshot]:
+    for result, edge in zip(inputs, op.inputs, strict=True):
+        yield output(result, edge.output)
+
+
+def _place(
+    room: Room, target: str, source: Path | None, *, readonly: bool = False, size: int | None = None
+) -> None:
+    """Make a mount point where it belongs and remember the mount."""
+    if target == "/":
+        raise SandboxError("cannot mount at /: use withRootfs to replace the root filesystem")
+    outer = _innermost(room.places, target)
+    if outer is not None and outer.source is None:
+        room.places.append(Place(target, source, readonly, size))
+        return
+    base = room.root.path if outer is None else outer.source
+    assert base is not None
+    prefix = "" if outer is None else outer.target
+    kind: Literal["dir", "file"] = "file" if source is not None and source.is_file() else "dir"
+    stub = inroot.stub(base, target[len(prefix) :], kind)
+    room.stubs.append(stub)
+    room.places.append(Place(prefix + stub.path, source, readonly, size))
+
+
+def _innermost(places: Sequence[Place], path: str) -> Place | None:
+    """Find the mount that a path lies in: the one with the longest target."""
+    around = [p for p in places if path == p.target or path.startswith(p.target + "/")]
+    return max(around, key=lambda p: len(p.target), default=None)
+
+
+def _user(root: Path, user: str) -> User:
+    if user in {"", "0", "root", "0:0"}:
+        return User(0, 0, (), "/root")
+    return resolve_user(user, _read(root, "/etc/passwd"), _read(root, "/etc/group"))
+
+
+def _read(root: Path, path: str) -> bytes:
+    """Read a small file of the image; empty if there is none."""
+    try:
+        with os.fdopen(inroot.open_file(root, path, os.O_RDONLY), "rb") as file:
+            return file.read(1 << 20)
+    except (PathError, OSError):
+        return b""
+
+
+def _ids(room: Room, owner: str) -> tuple[int, int]:
+    """Look an owner up in the room's own users; "" is the command's user."""
+    if not owner:
+        return room.user.uid, room.user.gid
+    found = _user(room.root.path, owner)
+    return found.uid, found.gid
+
+
+def _numeric(room: Room, owner: str) -> str:
+    """Spell an owner in numbers; "" stays as it is."""
+    return "" if not owner else "{}:{}".format(*_ids(room, owner))
+
+
+def _stdin(room: Room, op: Exec) -> str | None:
+    if op.redirect_stdin:
+        base, inside = room.locate(op.redirect_stdin)
+        return str(base) + inroot.resolve(base, inside)
+    if not op.stdin:
+        return None
+    path = room.scratch / "stdin"
+    path.write_bytes(op.stdin.encode("utf-8", "surrogateescape"))
+    return str(path)

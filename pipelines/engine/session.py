@@ -1,0 +1,205 @@
+"""A session: one process, one line on stdout, one life.
+
+    $ pipelines session
+    {"port": 40123, "session_token": "…"}
+
+Theory of operation
+    The process first enters its own mount namespace (`sandbox.namespace`), while it has one
+    thread and nothing heavy is imported: every mount that it will ever make dies with it.
+    Then it listens, prints the line, and only then puts the engine together, because the
+    client is still importing its SDK at that time; the first query waits for the engine.
+
+    It ends when its standard input ends, or by SIGTERM or SIGINT: queries are cancelled, every
+    command is killed, mounts and leases are released, and the process exits. If it is killed
+    instead, the kernel does the same: namespaces, locks and children go with the process,
+    and the next start removes what lies about.
+
+Arguments that Dagger's SDKs pass and that mean nothing here (`--label`, `--project`, …) are
+accepted. Source: dagger `cmd/dagger/session.go`; SDK `provisioning/_session.py`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+__all__ = ["Options", "main", "parse"]
+
+WITH_VALUE = ("--label", "--project", "--workspace", "-W", "--progress")
+WITHOUT_VALUE = ("--load-workspace-modules", "--skip-workspace-modules", "--silent", "-s")
+USAGE = 2
+ENGINE_UNREACHABLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a session was asked to run; `events` is a file descriptor or None."""
+
+    workdir: str = "."
+    jobs: int = 0
+    events: int | None = None
+    version: bool = False
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read a session's arguments.
+
+    Raises:
+        ValueError: an argument is unknown or lacks its value; the text says which.
+    """
+    options = Options()
+    rest = list(arguments)
+    while rest:
+        name, joined, value = rest.pop(0).partition("=")
+        if name == "--version":
+            options = replace(options, version=True)
+            continue
+        if name in WITHOUT_VALUE:
+            continue
+        if name not in {*WITH_VALUE, "--workdir", "--jobs", "--events"}:
+            raise ValueError(f"unknown argument of `pipelines session`: {name}")
+        if not joined:
+            if not rest:
+                raise ValueError(f"{name} needs a value")
+            value = rest.pop(0)
+        options = _set(options, name, value)
+    return options
+
+
+def _set(options: Options, name: str, value: str) -> Options:
+    if name == "--workdir":
+        return replace(options, workdir=value)
+    if name in {"--jobs", "--events"}:
+        if not value.isdigit():
+            raise ValueError(f"{name} takes a number, not {value!r}")
+        number = int(value)
+        return replace(options, jobs=number) if name == "--jobs" else replace(options, events=number)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a session to its end; the exit code."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return USAGE
+    if options.version:
+        from pipelines.engine.version import VERSION
+
+        sys.stdout.write(f"{VERSION}\n")
+        return 0
+    from pipelines.engine.errors import EngineError
+    from pipelines.engine.sandbox import namespace
+
+    try:
+        mode = namespace.enter()
+        import anyio
+
+        anyio.run(_session, options, mode)
+    except EngineError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return ENGINE_UNREACHABLE
+    except BaseExceptionGroup as group:
+        sys.stderr.write(f"error: {_first(group)}\n")
+        return ENGINE_UNREACHABLE
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Take the first leaf of a group: the others are its consequences."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _session(options: Options, mode: str) -> None:
+    import secrets
+
+    import anyio
+
+    from pipelines.engine.server import Request, Server
+
+    token = secrets.token_urlsafe(24)
+    engine = _Later(options, mode)
+
+    async def answer(request: Request) -> bytes:
+        return await (await engine.get()).answer(request)
+
+    def ready(port: int) -> None:
+        line = json.dumps({"port": port, "session_token": token}) + "\n"
+        os.write(1, line.encode())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(_until_stdin_ends, group.cancel_scope)
+        group.start_soon(_until_signalled, group.cancel_scope)
+        group.start_soon(engine.run)
+        await Server(answer, token).serve(ready)
+
+
+class _Later:
+    """The engine, put together while the client is still starting."""
+
+    def __init__(self, options: Options, mode: str) -> None:
+        import anyio
+
+        self._options = options
+        self._mode = mode
+        self._ready = anyio.Event()
+        self._engine: Engine | None = None
+
+    async def get(self) -> "Engine":
+        """Wait for the engine."""
+        if self._engine is None:
+            await self._ready.wait()
+        assert self._engine is not None
+        return self._engine
+
+    async def run(self) -> None:
+        """Open the engine and keep it for the session."""
+        import anyio
+
+        from pipelines.engine.engine import Settings, opened
+
+        jobs = self._options.jobs or len(os.sched_getaffinity(0))
+        settings = Settings(self._options.workdir, jobs, self._mode, self._options.events)
+        async with opened(settings) as engine:
+            self._engine = engine
+            self._ready.set()
+            await anyio.sleep_forever()
+
+
+async def _until_stdin_ends(scope: "CancelScope") -> None:
+    """End the session when the client closes our standard input."""
+    import anyio
+
+    while True:
+        try:
+            await anyio.wait_readable(0)
+            data = os.read(0, 4096)
+        except OSError:
+            data = b""
+        if not data:
+            scope.cancel()
+            return
+
+
+async def _until_signalled(scope: "CancelScope") -> None:
+    """End the session on SIGTERM or SIGINT."""
+    import signal
+
+    import anyio
+
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
