@@ -1,0 +1,137 @@
+"""The local index of images: which reference is pinned to what.
+
+Layout below `root`
+    pins/<hex>.json     an image by its digest: what a `Rootfs` op needs to be run
+    refs/<hex>.json     the same document by (reference, platform)
+    chains/<hex>        chain id -> layer id of the snapshots
+    layers/<hex>.json   (layer id, form) -> its diff_id and blob as an archive holds it
+
+Every file is written beside its name and renamed over it, so a reader sees all or nothing and
+two processes end with one of two equal answers. A file that can not be parsed is a miss.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.engine.digest import Digest, digest_json
+from pipelines.engine.errors import StoreError, StoreFull
+from pipelines.engine.images.info import ImageInfo
+from pipelines.engine.images.reference import Reference
+
+__all__ = ["Images", "chain_id"]
+
+
+class Images:
+    """The images that this store knows, by reference and by digest."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def lookup(self, ref: Reference, platform: str) -> ImageInfo | None:
+        """Find what a reference is pinned to; a digest in it decides alone."""
+        if ref.digest is not None:
+            return self.by_digest(ref.digest)
+        return _info(self._read("refs", _ref_name(ref, platform)))
+
+    def by_digest(self, digest: str) -> ImageInfo | None:
+        """Find an image by its digest."""
+        return _info(self._read("pins", Digest.parse(digest).hex + ".json"))
+
+    def put(self, ref: Reference | None, info: ImageInfo) -> None:
+        """Keep an image, and pin a reference to it.
+
+        Raises:
+            StoreFull: no room. StoreError: the store can not be written.
+        """
+        row = info.to_json()
+        self._write("pins", info.digest.hex + ".json", row)
+        if ref is not None and ref.digest is None:
+            self._write("refs", _ref_name(ref, info.platform), row)
+
+    def forget(self, ref: Reference, platform: str) -> None:
+        """Unpin a reference; the image stays known by its digest."""
+        (self._root / "refs" / _ref_name(ref, platform)).unlink(missing_ok=True)
+
+    def images(self) -> Iterator[ImageInfo]:
+        """Yield every image that is known, in no particular order."""
+        try:
+            names = os.listdir(self._root / "pins")
+        except FileNotFoundError:
+            return
+        for name in names:
+            if (info := _info(self._read("pins", name))) is not None:
+                yield info
+
+    def chain(self, chain: str) -> str | None:
+        """Find the snapshot layer that a chain of diff_ids was unpacked to."""
+        row = self._read("chains", chain.removeprefix("sha256:"))
+        return row.get("layer") if row else None
+
+    def put_chain(self, chain: str, layer: str) -> None:
+        """Remember the snapshot layer of a chain of diff_ids."""
+        self._write("chains", chain.removeprefix("sha256:"), {"layer": layer})
+
+    def layer(self, layer: str, form: str) -> Mapping[str, Any] | None:
+        """Tell what is known of a snapshot layer as a blob; `form` names compression and clamp."""
+        return self._read("layers", _layer_name(layer, form))
+
+    def put_layer(self, layer: str, form: str, row: Mapping[str, Any]) -> None:
+        """Remember a snapshot layer's blob."""
+        self._write("layers", _layer_name(layer, form), row)
+
+    def _read(self, kind: str, name: str) -> dict[str, Any] | None:
+        try:
+            with open(f"{self._root}/{kind}/{name}", "rb") as file:
+                row = json.load(file)
+        except (FileNotFoundError, ValueError):
+            return None
+        except OSError as exc:
+            raise StoreError(f"reading {self._root}/{kind}/{name}: {exc.strerror}") from exc
+        return row if isinstance(row, dict) else None
+
+    def _write(self, kind: str, name: str, row: Mapping[str, Any]) -> None:
+        at = self._root / kind
+        try:
+            at.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=at)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(row, file, sort_keys=True)
+                os.rename(temporary, at / name)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as exc:
+            failure = StoreFull if exc.errno in {errno.ENOSPC, errno.EDQUOT} else StoreError
+            raise failure(f"writing {at / name}: {exc.strerror}") from exc
+
+
+def _ref_name(ref: Reference, platform: str) -> str:
+    return digest_json([str(ref), platform]).hex + ".json"
+
+
+def _layer_name(layer: str, form: str) -> str:
+    return digest_json([layer, form]).hex + ".json"
+
+
+def _info(row: dict[str, Any] | None) -> ImageInfo | None:
+    if row is None:
+        return None
+    try:
+        return ImageInfo.of_json(row)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def chain_id(diff_ids: tuple[str, ...]) -> str:
+    """Name a stack of diff_ids. Source: OCI image-spec config.md, "Layer ChainID"."""
+    chain = diff_ids[0]
+    for diff_id in diff_ids[1:]:
+        chain = "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest()
+    return chain

@@ -1,0 +1,144 @@
+"""Package images: images assembled from what package registries and the host have.
+
+Theory of operation
+    `pin` decides the exact versions and says what the image will be (`Pin`): cheap, and its
+    digest is a pure function of the recipe, so the same versions are the same image on every
+    machine. `fill` makes the root filesystem, only when something has to run in it, and
+    makes just what the recipe says or fails. Where a part comes from (a wheel, the host) is
+    evidence and a label; it is not in the digest.
+"""
+
+import platform as machine
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines.engine.digest import Digest, digest_json
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.info import Evidence, ImageInfo
+from pipelines.engine.images.reference import Reference
+
+__all__ = ["DEFAULT_PATH", "LABEL", "Package", "Packages", "Pin", "host_platform"]
+
+LABEL = "io.pipelines.package-image"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A decided package image.
+
+    `versions` and `contents` (digests of parts whose version does not tell everything) are its
+    identity together with the package's name and recipe number.
+    """
+
+    package: str
+    recipe: int
+    versions: Mapping[str, str]
+    contents: Mapping[str, str]
+    origins: Mapping[str, str]
+    evidence: tuple[Evidence, ...] = ()
+    env: Sequence[str] = ()
+    workdir: str = ""
+    command: tuple[str, ...] = ("/bin/sh",)
+
+    def info(self, ref: Reference, platform: str) -> ImageInfo:
+        """Describe the image under the name that was asked for."""
+        recipe: dict[str, Any] = {
+            "package": self.package,
+            "recipe": self.recipe,
+            "versions": dict(self.versions),
+            "contents": dict(self.contents),
+        }
+        digest: Digest = digest_json(["package image", recipe, platform])
+        config = self._config(platform)
+        return ImageInfo(digest, str(ref), platform, config, (), "package", recipe, self.evidence)
+
+    def _config(self, platform: str) -> dict[str, Any]:
+        labels = {LABEL: self.package, f"{LABEL}.recipe": str(self.recipe)}
+        labels |= {f"{LABEL}.{part}.version": value for part, value in self.versions.items()}
+        labels |= {f"{LABEL}.{part}.source": value for part, value in self.origins.items()}
+        run: dict[str, Any] = {"Env": list(self.env), "Cmd": list(self.command), "Labels": labels}
+        if self.workdir:
+            run["WorkingDir"] = self.workdir
+        system, architecture, *variant = platform.split("/")
+        config: dict[str, Any] = {"architecture": architecture, "os": system, "config": run}
+        if variant:
+            config["variant"] = variant[0]
+        return config | {"rootfs": {"type": "layers", "diff_ids": []}, "history": []}
+
+
+class Package(Protocol):
+    """One family of package images."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The image names that it answers for."""
+        ...
+
+    def pin(self, ref: Reference, platform: str) -> Pin:
+        """Decide what a reference is.
+
+        Raises:
+            ImageError: the tag can not be given here; says what can, or what to install.
+        """
+        ...
+
+    def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
+        """Make the root filesystem of a pinned image in an empty directory.
+
+        Raises:
+            ImageError: a part can not be had in the pinned version.
+        """
+        ...
+
+    def example(self) -> str:
+        """Show what can be asked for."""
+        ...
+
+
+class Packages:
+    """The package images together, as one source of images."""
+
+    def __init__(self, packages: Sequence[Package]) -> None:
+        self._packages = {name: package for package in packages for name in package.names}
+
+    def names(self) -> tuple[str, ...]:
+        """Give an example reference of every name."""
+        return tuple(dict.fromkeys(p.example() for p in self._packages.values()))
+
+    def find(self, ref: Reference, platform: str) -> ImageInfo | None:
+        """Pin a reference if its name is one of a package image."""
+        package = None if ref.host else self._packages.get(ref.name)
+        if package is None:
+            return None
+        if ref.digest is not None:
+            raise ImageError(
+                f"image {ref}: this digest is not known here, and a package image can not be "
+                f"made from a digest; use {package.example()}"
+            )
+        if platform != host_platform():
+            raise ImageError(
+                f"image {ref} for {platform}: package images are made for this machine only "
+                f"({host_platform()}); registries come with the Dagger engine for now: "
+                "--engine dagger"
+            )
+        return package.pin(ref, platform).info(ref, platform)
+
+    def fill(self, info: ImageInfo, into: Path) -> None:
+        """Make the root filesystem of a pinned package image in an empty directory."""
+        name = str(info.recipe.get("package"))
+        package = self._packages.get(name)
+        if package is None:
+            raise ImageError(f"image {info.reference}: no recipe named {name!r} in this version")
+        package.fill(info.recipe, into)
+
+
+def host_platform() -> str:
+    """Name this machine's platform as images spell it."""
+    name = machine.machine()
+    architecture = _ARCHITECTURES.get(name, name)
+    return f"linux/{architecture}" + ("/v7" if architecture == "arm" else "")

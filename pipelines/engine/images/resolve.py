@@ -1,0 +1,112 @@
+"""Resolution: a reference becomes an image, pinned, by the first source that has it.
+
+    local store -> registry -> package images
+
+`images.source` says which of them count: "auto" all, "registry" no package images,
+"packages" no registry. A package image that was pinned earlier counts as a package image,
+not as the local store: turning the setting to "registry" must never be answered by one.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.info import Evidence, ImageInfo, Source
+from pipelines.engine.images.local import Images
+from pipelines.engine.images.reference import Reference
+
+__all__ = ["Choice", "Resolver", "choice"]
+
+Choice = Literal["auto", "registry", "packages"]
+
+
+def choice(environ: Mapping[str, str]) -> Choice:
+    """Read the `images.source` setting from `PIPELINES_IMAGES_SOURCE`; "auto" if unset.
+
+    Raises:
+        ImageError: the value is none of the three.
+    """
+    match environ.get("PIPELINES_IMAGES_SOURCE", "") or "auto":
+        case "auto":
+            return "auto"
+        case "registry":
+            return "registry"
+        case "packages":
+            return "packages"
+        case other:
+            raise ImageError(
+                f"PIPELINES_IMAGES_SOURCE is {other!r}; it must be auto, registry or packages"
+            )
+
+
+class Resolver:
+    """Resolves references; one per session, so that a package image warns once."""
+
+    def __init__(
+        self,
+        images: Images,
+        packages: Source,
+        warn: Callable[[str], None],
+        registry: Source | None = None,
+        source: Choice = "auto",
+    ) -> None:
+        self._images = images
+        self._packages = packages if source != "registry" else None
+        self._registry = registry if source != "packages" else None
+        self._warn = warn
+        self._warned = False
+
+    def resolve(self, reference: str, platform: str) -> ImageInfo:
+        """Pin a reference for a platform.
+
+        Raises:
+            ImageError: no source has it; says which names can be made here.
+        """
+        ref = Reference.parse(reference)
+        known = self._known(ref, platform)
+        if known is not None and known.source != "package":
+            return known
+        if self._registry is not None and (found := self._registry.find(ref, platform)):
+            self._images.put(ref, found)
+            return found
+        if self._packages is not None and (found := known or self._packages.find(ref, platform)):
+            if known is None:
+                self._images.put(ref, found)
+            self._announce(found)
+            return found
+        raise ImageError(self._nothing(ref, platform))
+
+    def _known(self, ref: Reference, platform: str) -> ImageInfo | None:
+        info = self._images.lookup(ref, platform)
+        return info if info is not None and all(map(_stands, info.evidence)) else None
+
+    def _announce(self, info: ImageInfo) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(
+                f"{info.reference} is a package image ({_made_of(info)}), "
+                "not the registry's image of that name; set PIPELINES_IMAGES_SOURCE to choose"
+            )
+
+    def _nothing(self, ref: Reference, platform: str) -> str:
+        names = ", ".join(self._packages.names()) if self._packages is not None else ""
+        made = f"what can be made here: {names}" if names else "package images are switched off"
+        registries = (
+            ""
+            if self._registry is not None
+            else "; registries come with the Dagger engine for now: --engine dagger"
+        )
+        return f"image {ref} for {platform}: not in the local store; {made}{registries}"
+
+
+def _stands(evidence: Evidence) -> bool:
+    try:
+        found = os.stat(evidence.path)
+    except OSError:
+        return False
+    return (found.st_mtime_ns, found.st_size) == (evidence.mtime_ns, evidence.size)
+
+
+def _made_of(info: ImageInfo) -> str:
+    return ", ".join(f"{key} {value}" for key, value in info.recipe.get("versions", {}).items())
