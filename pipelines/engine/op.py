@@ -73,7 +73,8 @@ class Op:
     Class attributes:
         pinned: the op's content is known from its fields; sources that still have to look at
             the world (a host path) say False and are pinned once a session.
-        recorded: results are worth a row in the store; pure tree surgery is cheaper to redo.
+        recorded: results may be worth a row in the store. What only turns trees into a tree
+            is never recorded, whatever this says: it is cheaper to redo.
         slotted: running it takes one of the `--jobs` slots.
     """
 

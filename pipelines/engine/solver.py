@@ -95,6 +95,14 @@ class _Flight:
     error: BaseException | None = None
 
 
+def _cheap(op: Op, inputs: Sequence[Result]) -> bool:
+    """Tell whether an op only turns trees into a tree: quicker to redo than to look up.
+
+    Such a result must not be recorded either: its files may still be on the host only.
+    """
+    return bool(inputs) and not op.slotted and all(isinstance(r, Tree) for r in inputs)
+
+
 class Solver:
     """Solves ops for one session; see the rules above."""
 
@@ -180,7 +188,7 @@ class Solver:
         if op.recorded and not fresh and (found := self._look_up(op, definition)) is not None:
             return found
         inputs = await self._solve_inputs(op.inputs)
-        if not op.recorded:
+        if not op.recorded or _cheap(op, inputs):
             return await self._run(op, inputs)
         contents = key(op, [content(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)])
         if not fresh and (found := self._look_up(op, contents)) is not None:
