@@ -1,0 +1,288 @@
+"""From a written directory to a layer: find the changes, drop the rest, name what is left.
+
+Theory of operation
+    `Scan` walks what was written (the *upper*) beside the stack that it was written on, and
+    edits the upper in place until it holds the difference of the two and nothing else. The
+    difference is canonical, a function of the stack's content and the new content alone, so
+    that every way to the same change gives the same layer, on overlay or on copies:
+
+    - a file that is equal to the one below (kind, mode, owner, attributes, content) goes;
+      a directory goes when it is equal to the one below and nothing in it stays;
+    - a whiteout stays only where a layer shows something;
+    - an opaque directory is opened: what it hid and did not bring back becomes whiteouts;
+    - sockets go; fifos and devices stay as they are.
+
+    In a *complete* directory a name that is absent was deleted: below an opaque directory, and
+    everywhere in a copy. Elsewhere absent means untouched. Without a stack (`Snapshots.add`)
+    the directory is the layer, as it is.
+
+    Every row names what stays, with the directories above it; the layer's id is the sha-256 of
+    the rows in path order. Directories above a change are rows because their metadata would
+    show if the layer stood on another stack; alone they never make a layer.
+
+    The ground decides what is equal, but it is not part of the stack: hiding it is no change.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines.engine.snapshots.stack import (
+    OPAQUE,
+    Found,
+    Level,
+    children,
+    is_opaque,
+    is_whiteout,
+    lookup,
+)
+
+__all__ = ["Scan", "attributes", "row_content"]
+
+Row = list[str | int | dict[str, str]]
+
+_BLOCK = 1 << 20
+_PRIVATE = ("user.overlay.", "trusted.overlay.")
+_KEPT = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+_ROOT = (0o755, 0, 0)
+_LETTERS = {
+    stat.S_IFREG: "f",
+    stat.S_IFDIR: "d",
+    stat.S_IFLNK: "l",
+    stat.S_IFIFO: "p",
+    stat.S_IFCHR: "c",
+    stat.S_IFBLK: "b",
+}
+
+
+def attributes(path: str) -> dict[str, str]:
+    """The extended attributes of a file that are content: capabilities, ACLs, `user.*`."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:  # the filesystem has none
+        return {}
+    return {
+        name: os.getxattr(path, name, follow_symlinks=False).hex()
+        for name in names
+        if name in _KEPT or (name.startswith("user.") and not name.startswith(_PRIVATE))
+    }
+
+
+def row_content(row: Row) -> str:
+    """The hex sha-256 in the row of a file."""
+    return str(row[5])
+
+
+def _owner(status: os.stat_result) -> tuple[int, int, int]:
+    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+@dataclass(slots=True)
+class Scan:
+    """One walk over one upper; `rows`, `bytes`, `inodes` and `unmade` are what it found.
+
+    `stack` is what the upper was written on, None to take the upper as it is. `untouched`
+    maps the inode of a file to the change time that it had when it was equal to the stack.
+    """
+
+    stack: Level | None
+    complete: bool = False
+    untouched: Mapping[int, int] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    bytes: int = 0
+    inodes: int = 0
+    unmade: list[str] = field(default_factory=list)
+    _hashes: dict[int, str] = field(default_factory=dict)
+    _white: str = ""
+
+    def run(self, upper: str) -> bool:
+        """Walk the upper; tell whether anything is left of it."""
+        level = self.stack or ()
+        now = _owner(os.lstat(upper))
+        before = _owner(os.lstat(level[0].path)) if level else _ROOT
+        self.inodes += 1
+        self._fill(upper, "", level, self.complete or (self.stack is not None and _open(upper)))
+        if now != before or (self.rows and now != _ROOT):
+            self.rows.append([".", "d", *now, ""])
+        return bool(self.rows)
+
+    def encode(self) -> bytes:
+        """The rows as bytes, one JSON line each, in path order; their sha-256 is the id."""
+        self.rows.sort(key=_path)
+        return "\n".join(map(json.dumps, self.rows)).encode()
+
+    def _fill(self, path: str, rel: str, level: Level, complete: bool) -> None:
+        """Walk what is in a directory."""
+        with os.scandir(path) as entries:
+            found = list(entries)
+        seen = {
+            entry.name
+            for entry in found
+            if self._entry(entry, f"{rel}/{entry.name}" if rel else entry.name, level, complete)
+        }
+        if complete and level:
+            for name, below in children(level, rel).items():
+                if name not in seen and below.branch.layer:
+                    self._hide(f"{path}/{name}", below.rel)
+
+    def _entry(self, entry: os.DirEntry[str], rel: str, level: Level, complete: bool) -> bool:
+        """Judge one name; tell whether the new content has it."""
+        status = entry.stat(follow_symlinks=False)
+        below = lookup(level, rel.rpartition("/")[0], entry.name) if level else None
+        if is_whiteout(status) or stat.S_ISSOCK(status.st_mode):
+            self._absent(entry.path, rel, status, below, complete)
+            return False
+        if stat.S_ISDIR(status.st_mode):
+            self._directory(entry.path, rel, status, below, complete)
+        else:
+            self._file(entry.path, rel, status, below)
+        return True
+
+    def _absent(
+        self, path: str, rel: str, status: os.stat_result, below: Found | None, complete: bool
+    ) -> None:
+        """A whiteout or a socket: nothing, which is a change where a layer shows something."""
+        white = is_whiteout(status)
+        wanted = not complete and below is not None and below.branch.layer != ""
+        if white and (wanted or self.stack is None):
+            self._white = self._white or path
+            self.rows.append([rel, "w", 0, 0, 0, ""])
+            return
+        os.unlink(path)
+        if wanted:
+            self._hide(path, rel)
+
+    def _hide(self, path: str, rel: str) -> None:
+        """Put a whiteout; all of a layer share one inode where links are possible."""
+        self.rows.append([rel, "w", 0, 0, 0, ""])
+        try:
+            if self._white:
+                os.link(self._white, path, follow_symlinks=False)
+                return
+        except OSError:  # EMLINK, EPERM: make another
+            self._white = ""
+        try:
+            os.mknod(path, stat.S_IFCHR, 0)
+            self._white = path
+            self.inodes += 1
+        except PermissionError:  # Linux < 5.8 in a user namespace, or a seccomp filter
+            self.unmade.append(rel)
+
+    def _directory(
+        self, path: str, rel: str, status: os.stat_result, below: Found | None, complete: bool
+    ) -> None:
+        """Walk a directory; it goes when nothing in it stays and it was the same below."""
+        level = below.level if below else ()
+        mark = len(self.rows)
+        opaque = False
+        if self.stack is None:
+            opaque = is_opaque(path)
+        elif _open(path):
+            complete = True
+        self._fill(path, rel, level, complete and bool(level))
+        extra = attributes(path)
+        if (
+            len(self.rows) == mark
+            and level
+            and below is not None
+            and _owner(below.stat) == _owner(status)
+            and attributes(below.path) == extra
+        ):
+            os.rmdir(path)
+            return
+        self.inodes += 1
+        self.bytes += status.st_blocks * 512
+        self._row(rel, "o" if opaque else "d", status, "", extra)
+
+    def _file(self, path: str, rel: str, status: os.stat_result, below: Found | None) -> None:
+        """Anything but a directory: gone if equal to what is below, else a row."""
+        letter = _LETTERS[stat.S_IFMT(status.st_mode)]
+        extra = attributes(path) if letter == "f" else {}
+        like = (
+            below is not None
+            and stat.S_IFMT(below.stat.st_mode) == stat.S_IFMT(status.st_mode)
+            and _owner(below.stat) == _owner(status)
+            and below.stat.st_rdev == status.st_rdev
+        )
+        if like and below is not None and (letter != "f" or attributes(below.path) == extra):
+            same, text = self._compare(path, letter, status, below)
+        else:
+            same, text = False, self._text(path, letter, status)
+        if same:
+            os.unlink(path)
+            return
+        if status.st_nlink == 1 or status.st_ino not in self._hashes:
+            self.inodes += 1
+            self.bytes += status.st_blocks * 512
+        if letter == "f":
+            self._hashes[status.st_ino] = text
+        self._row(rel, letter, status, text, extra)
+
+    def _row(
+        self, rel: str, letter: str, status: os.stat_result, text: str, extra: dict[str, str]
+    ) -> None:
+        row: Row = [rel, letter, *_owner(status), text]
+        if letter == "f":
+            row.append(status.st_size)
+        if extra:
+            row.append(extra)
+        self.rows.append(row)
+
+    def _text(self, path: str, letter: str, status: os.stat_result) -> str:
+        """What a file is: its hash, its target, its device number."""
+        if letter == "f":
+            return self._hashes.get(status.st_ino) or hash_file(path)
+        if letter == "l":
+            return os.readlink(path)
+        return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+
+    def _compare(
+        self, path: str, letter: str, status: os.stat_result, below: Found
+    ) -> tuple[bool, str]:
+        """Whether a file equals the one below, and what it is if not."""
+        if letter != "f":
+            text = self._text(path, letter, status)
+            return text == self._text(below.path, letter, below.stat), text
+        if self.untouched.get(status.st_ino) == status.st_ctime_ns:
+            return True, ""
+        if status.st_size != below.stat.st_size:
+            return False, self._text(path, letter, status)
+        return compare_files(path, below.path)
+
+
+def _path(row: Row) -> str:
+    return str(row[0])
+
+
+def _open(path: str) -> bool:
+    """Take the opaque mark off a directory; tell whether it had one."""
+    if not is_opaque(path):
+        return False
+    os.removexattr(path, OPAQUE, follow_symlinks=False)
+    return True
+
+
+def hash_file(path: str) -> str:
+    """Digest a file's bytes, one block in memory at a time."""
+    digest = hashlib.sha256()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        while block := os.read(descriptor, _BLOCK):
+            digest.update(block)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()
+
+
+def compare_files(path: str, below: str) -> tuple[bool, str]:
+    """Whether two files of one size hold the same bytes, and the digest of the first."""
+    digest = hashlib.sha256()
+    same = True
+    with open(path, "rb", 0) as new, open(below, "rb", 0) as old:
+        while block := new.read(_BLOCK):
+            digest.update(block)
+            same = same and old.read(len(block)) == block
+    return same, digest.hexdigest()

@@ -1,0 +1,156 @@
+"""Snapshots by overlayfs: a view costs one mount, whatever its size.
+
+Theory of operation
+    An active snapshot is `<active>/<token>/` with `fs` (the upper), `work` and `root` (the
+    view). Commit unmounts, lets `layer.Scan` reduce `fs` to its changes and renames the whole
+    directory to its place. `userxattr` always, root or not: one format on disk for both, and
+    without it deleting directories fails in a user namespace. It also forbids redirects and
+    metadata-only copies, so an upper is always complete. `volatile` always: an upper is
+    mounted once, so its syncs are worth nothing.
+
+    Every layer slows down each lookup of an absent name, so that stacks deeper than `merge.DEEP` are
+    mounted with groups of layers merged into one by hard links; ids do not change.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipelines.engine.snapshots import kernel
+from pipelines.engine.snapshots.base import Active
+from pipelines.engine.snapshots.layer import Scan
+from pipelines.engine.snapshots.merge import Flat, dress
+from pipelines.engine.snapshots.shelf import Shelf, clear, storing
+from pipelines.engine.snapshots.stack import Level
+
+__all__ = ["FLAGS", "Overlay", "escape", "option_list", "option_string"]
+
+FLAGS = ("userxattr", "volatile", "index=off")
+_PAGE = 4095
+
+
+def escape(path: str) -> str:
+    r"""Escape what overlayfs's option parser takes for its own: `\`, `:` and `,`."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def option_string(
+    flags: Sequence[str], lowers: Sequence[str], upper: str = "", work: str = ""
+) -> str:
+    """The options of one overlay mount; lowers topmost first, no upper for a read-only view."""
+    parts = [*flags, "lowerdir=" + ":".join(map(escape, lowers))]
+    if upper:
+        parts += [f"upperdir={escape(upper)}", f"workdir={escape(work)}"]
+    return ",".join(parts)
+
+
+class Overlay(Shelf):
+    """`Snapshots` by overlayfs; for a process in a mount namespace of its own.
+
+    `flags` are the mount options that this kernel takes (`probe.overlay_flags`).
+    """
+
+    def __init__(self, root: Path, active: Path, flags: Sequence[str] = FLAGS) -> None:
+        super().__init__(root, active)
+        self._flags = tuple(flags)
+        self._flat = Flat(self)
+        self._levels: dict[str, Level] = {}
+
+    def prepare(self, layers: Sequence[str], ground: Path | None = None) -> Active:
+        """Make a writable view of a stack; see `Snapshots.prepare`."""
+        with storing("prepare a snapshot"):
+            level = self._flat.level(layers, ground)
+            token = self.place()
+            home = f"{self.active}/{token}"
+            try:
+                dress(f"{home}/fs", level)
+                os.mkdir(f"{home}/work")
+                os.mkdir(f"{home}/root")
+                lowers = self._lowers(level)
+                self._mount(f"{home}/root", 0, lowers, f"{home}/fs", f"{home}/work")
+            except BaseException:
+                clear(home)
+                raise
+        self._levels[token] = level
+        return Active(Path(home, "root"), tuple(layers), token)
+
+    def commit(self, active: Active) -> tuple[str, ...]:
+        """Unmount; give the stack with the changes as one more layer, if there are any."""
+        home = f"{self.active}/{active.token}"
+        with storing("commit a snapshot"):
+            _unmount(f"{home}/root")
+            scan = Scan(self._levels.pop(active.token))
+            if not scan.run(f"{home}/fs"):
+                clear(home)
+                return active.layers
+            os.rmdir(f"{home}/root")
+            clear(f"{home}/work")
+            return (*active.layers, self.publish(home, scan))
+
+    def discard(self, active: Active) -> None:
+        """Unmount and throw away; what is already gone is no matter."""
+        self._levels.pop(active.token, None)
+        home = f"{self.active}/{active.token}"
+        with suppress(OSError):
+            _unmount(f"{home}/root")
+        clear(home)
+
+    @contextmanager
+    def view(self, layers: Sequence[str]) -> Iterator[Path]:
+        """Show a stack read-only for the length of a `with` block."""
+        with storing("show a snapshot"):
+            lowers = [branch.path for branch in self._flat.level(layers, None)]
+            home = f"{self.active}/{self.place()}"
+            target = f"{home}/root"
+            os.mkdir(target, 0o755)
+            if lowers:  # without an upper the kernel wants two
+                lowers += [self.empty()] if len(lowers) == 1 else []
+                self._mount(target, kernel.MS_RDONLY, lowers)
+        try:
+            yield Path(target)
+        finally:
+            with suppress(OSError):
+                _unmount(target)
+            clear(home)
+
+    def _lowers(self, level: Level) -> list[str]:
+        return [branch.path for branch in level] or [self.empty()]
+
+    def _mount(
+        self, target: str, flags: int, lowers: Sequence[str], upper: str = "", work: str = ""
+    ) -> None:
+        """Mount; by the calls that have no limit only where a page does not hold the options."""
+        wanted = self._flags if upper else ("userxattr",)
+        text = option_string(wanted, lowers, upper, work)
+        if len(os.fsencode(text)) <= _PAGE:
+            kernel.mount("overlay", target, "overlay", flags, text)
+        else:
+            kernel.mount_by_calls(
+                "overlay", target, flags, option_list(wanted, lowers, upper, work)
+            )
+
+
+def option_list(
+    flags: Sequence[str], lowers: Sequence[str], upper: str = "", work: str = ""
+) -> list[tuple[str, str | None]]:
+    """The same options one by one, for fsconfig, which takes paths as they are."""
+    listed: list[tuple[str, str | None]] = []
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        listed.append((name, value or None))
+    listed += [("lowerdir+", lower) for lower in lowers]
+    if upper:
+        listed += [("upperdir", upper), ("workdir", work)]
+    return listed
+
+
+def _unmount(target: str) -> None:
+    """Unmount; a view that something still holds open is detached and goes when that ends."""
+    try:
+        kernel.umount(target)
+    except OSError as exc:
+        if exc.errno != errno.EBUSY:
+            raise
+        kernel.umount(target, kernel.MNT_DETACH)

@@ -1,0 +1,158 @@
+"""The directory that layers stand in, and the only place that puts them there.
+
+    <root>/<id>/fs          the layer
+    <root>/<id>/rows        what its id digests: one JSON line a path (`layer.Scan`)
+    <root>/<id>/layer.json  bytes on disk and inodes
+    <root>/<id>/unmade      whiteouts that the kernel refused to make, if any
+
+A layer is put together below `active`, which is its maker's alone and goes away with the
+maker's lease, and appears by one rename. It goes by one rename, back into `active`.
+"""
+
+import errno
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipelines.engine.errors import StoreError, StoreFull
+from pipelines.engine.snapshots.layer import Scan
+
+__all__ = ["Shelf", "clear", "storing"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Shelf:
+    """Layers on disk; `active` is where this process makes and breaks them."""
+
+    def __init__(self, root: Path, active: Path) -> None:
+        self.root = root
+        self.active = active
+        self._count = itertools.count()
+
+    def place(self) -> str:
+        """Make a new directory of our own; give its name below `active`."""
+        while True:
+            token = f"s{next(self._count)}"
+            with suppress(FileExistsError):
+                os.mkdir(f"{self.active}/{token}")
+                return token
+
+    def empty(self) -> str:
+        """An empty directory, to stand where overlayfs wants one more lower."""
+        path = f"{self.active}/empty"
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o755)
+        return path
+
+    def add(self, fill: Callable[[Path], None]) -> str:
+        """Make a layer from what `fill` puts in an empty directory; give its id."""
+        with storing("add a layer"):
+            home = f"{self.active}/{self.place()}"
+            try:
+                os.mkdir(f"{home}/fs")
+                os.chmod(f"{home}/fs", 0o755)
+                fill(Path(home, "fs"))
+                scan = Scan(None)
+                scan.run(f"{home}/fs")
+                return self.publish(home, scan)
+            except BaseException:
+                clear(home)
+                raise
+
+    def publish(self, home: str, scan: Scan) -> str:
+        """Turn `home`, which holds `fs` and nothing else, into a layer; give its id."""
+        rows = scan.encode()
+        layer = hashlib.sha256(rows).hexdigest()
+        if self.exists(layer):
+            clear(home)
+            return layer
+        _write(home + "/rows", rows)
+        counts = {"bytes": scan.bytes, "inodes": scan.inodes}
+        _write(home + "/layer.json", json.dumps(counts).encode())
+        if scan.unmade:
+            _write(home + "/unmade", os.fsencode("\0".join(scan.unmade)))
+        try:
+            os.rename(home, f"{self.root}/{layer}")
+        except OSError as exc:
+            if exc.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+                raise
+            clear(home)  # somebody else committed the same change
+        return layer
+
+    def exists(self, layer: str) -> bool:
+        """Whether a layer is in place; what is in place is whole."""
+        try:
+            os.stat(f"{self.root}/{layer}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def layers(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (id, bytes on disk, inodes) of every layer."""
+        with os.scandir(self.root) as entries:
+            names = sorted(entry.name for entry in entries)
+        for name in names:
+            try:
+                with open(f"{self.root}/{name}/layer.json", "rb") as counts:
+                    read = json.load(counts)
+            except (FileNotFoundError, NotADirectoryError):  # removed since, or not ours
+                continue
+            yield name, read["bytes"], read["inodes"]
+
+    def remove(self, layer: str) -> None:
+        """Take a layer away: out of sight first, unlinked after."""
+        trash = f"{self.active}/{self.place()}"
+        try:
+            os.rename(f"{self.root}/{layer}", f"{trash}/layer")
+        except FileNotFoundError:
+            pass
+        clear(trash)
+
+
+@contextmanager
+def storing(what: str) -> Iterator[None]:
+    """Tell a full disk from other trouble.
+
+    Raises:
+        StoreFull: no space, quota or inodes.
+        StoreError: anything else that the filesystem refused.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise StoreFull(
+                f"{what}: {exc.strerror}; free space or run `pipelines cache prune`"
+            ) from exc
+        raise StoreError(f"{what}: {exc.filename or ''}: {exc.strerror}") from exc
+
+
+def clear(path: str) -> None:
+    """Remove a directory with all that is in it; what is gone already is no matter."""
+    shutil.rmtree(path, onerror=_insist)
+
+
+def _insist(function: object, path: str, failure: object) -> None:
+    """Make an unreadable directory ours and try again (a build may leave mode 0)."""
+    with suppress(OSError):
+        status = os.lstat(path)
+        if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o700 != 0o700:  # noqa: PLR2004
+            os.chmod(path, 0o700)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(path: str, blob: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        view = memoryview(blob)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
