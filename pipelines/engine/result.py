@@ -14,7 +14,16 @@ from typing import Any
 from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.tree import Tree
 
-__all__ = ["Ran", "Result", "Snapshot", "content", "output"]
+__all__ = [
+    "Ran",
+    "Result",
+    "Snapshot",
+    "content",
+    "from_json",
+    "output",
+    "references",
+    "to_json",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +86,36 @@ def to_json(result: Result) -> dict[str, Any]:
                 "stderr": result.stderr,
                 "combined": result.combined,
             }
+
+
+def from_json(fields: Mapping[str, Any]) -> Snapshot | Ran:
+    """Read back what `to_json` wrote of a snapshot or an exec.
+
+    A tree's record holds only its digest; whoever has the blobs builds the tree.
+
+    Raises:
+        KeyError: the record is of neither kind.
+    """
+    if "snapshot" in fields:
+        return Snapshot(tuple(fields["snapshot"]))
+    return Ran(
+        {name: Snapshot(tuple(layers)) for name, layers in fields["ran"].items()},
+        int(fields["exit"]),
+        Digest(fields["stdout"]),
+        Digest(fields["stderr"]),
+        Digest(fields["combined"]),
+    )
+
+
+def references(
+    fields: Mapping[str, Any],
+) -> tuple[tuple[str, ...], tuple[Digest, ...], Digest | None]:
+    """List the layers, stream blobs and tree that a record names."""
+    if "tree" in fields:
+        return (), (), Digest(fields["tree"])
+    if "snapshot" in fields:
+        return tuple(fields["snapshot"]), (), None
+    stacks = fields["ran"].values()
+    layers = tuple(dict.fromkeys(layer for stack in stacks for layer in stack))
+    streams = (fields["stdout"], fields["stderr"], fields["combined"])
+    return layers, tuple(Digest(s) for s in dict.fromkeys(streams)), None

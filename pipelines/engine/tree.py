@@ -94,6 +94,13 @@ class Tree(Mapping[str, Entry]):
             made[path] = entry
         return cls(made)
 
+    @classmethod
+    def known(cls, digest: Digest, entries: Mapping[str, Entry]) -> "Tree":
+        """Build a tree whose digest is known; `entries` may read themselves when looked at."""
+        made = cls(entries)
+        made._digest = digest
+        return made
+
     def __getitem__(self, path: str) -> Entry:
         return self._entries[path]
 

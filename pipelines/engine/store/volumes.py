@@ -1,0 +1,218 @@
+"""Cache volumes: directories that outlive builds and are never part of a key.
+
+Theory of operation
+    A volume's identity is the digest of its key and namespace; a user's text never becomes
+    part of a path. `volumes/<identity>/` holds
+
+        data          the contents; PRIVATE users that find it taken use data.1, data.2, …
+        lock[.n]      held shared by SHARED users, exclusively by the others
+        meta.json     key and namespace, for people; its mtime is the last use
+
+    Contents appear by one rename, seeded and owned, made by whoever holds the lock
+    exclusively; what a dead maker left half-made is thrown away by the next. A volume is
+    removed only under all its locks, and its lock files go with it: who got a lock looks
+    whether it still has its name.
+"""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from pipelines.engine.digest import digest_json
+from pipelines.engine.op import CacheVolume
+from pipelines.engine.store.crash import crashpoint
+from pipelines.engine.store.flocks import FileLock
+from pipelines.engine.store.full import full
+from pipelines.engine.store.layout import Layout
+from pipelines.engine.store.trash import discard
+
+__all__ = ["Volume", "Volumes", "identity"]
+
+Fill = Callable[[Path], None]
+
+_FIRST_WAIT = 0.002
+_LONGEST_WAIT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume as `cache ls` and the collector see it; `used` is seconds since the epoch."""
+
+    id: str
+    key: str
+    namespace: str
+    used: float
+    size: int
+    inodes: int
+
+
+def identity(volume: CacheVolume) -> str:
+    """Name a volume on disk: 64 hex digits."""
+    return digest_json([volume.key, volume.namespace]).hex
+
+
+class Volumes:
+    """The store's cache volumes."""
+
+    __slots__ = ("_layout",)
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    @asynccontextmanager
+    async def open(self, volume: CacheVolume, fill: Fill | None = None) -> AsyncIterator[Path]:
+        """Give the volume's directory for the length of the block.
+
+        `fill` puts the seed into the empty directory when the volume is made. LOCKED waits
+        until nobody has it, SHARED until nobody has it LOCKED, PRIVATE never waits.
+
+        Raises:
+            StoreFull: no room to make it.
+        """
+        path, lock = await self._acquire(volume, fill)
+        try:
+            yield path
+        finally:
+            self._touch(path.parent)
+            lock.close()
+
+    async def _acquire(self, volume: CacheVolume, fill: Fill | None) -> tuple[Path, FileLock]:
+        home = self._layout.volumes / identity(volume)
+        pause, copy = _FIRST_WAIT, 0
+        while True:
+            lock = await anyio.to_thread.run_sync(self._attempt, home, volume, copy, fill)
+            if lock is not None:
+                return home / _numbered("data", copy), lock
+            if volume.sharing == "PRIVATE":
+                copy += 1
+                continue
+            await anyio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_WAIT)
+
+    def _attempt(
+        self, home: Path, volume: CacheVolume, copy: int, fill: Fill | None
+    ) -> FileLock | None:
+        """Take a copy's lock, making the copy if need be; None if it is taken."""
+        shared = volume.sharing == "SHARED"
+        data = home / _numbered("data", copy)
+        with full(f"make the cache volume {volume.key!r}"):
+            while True:
+                lock = _lock(home, copy)
+                try:
+                    if not lock.attempt(shared=shared and data.exists()):
+                        lock.close()
+                        return None
+                    if self._ready(lock, volume, data, fill):
+                        return lock
+                except BaseException:
+                    lock.close()
+                    raise
+                # Removed or taken between two looks: begin again.
+                lock.close()
+
+    def _ready(self, lock: FileLock, volume: CacheVolume, data: Path, fill: Fill | None) -> bool:
+        """Make the contents under an exclusive lock, then hold it as `sharing` says."""
+        if not lock.named():
+            return False
+        if not data.exists():
+            if not lock.attempt():
+                return False
+            self._make(data.parent, data, volume, fill)
+        # Changing a lock from exclusive to shared lets others in for a moment.
+        shared = volume.sharing == "SHARED"
+        return not shared or (lock.attempt(shared=True) and lock.named() and data.exists())
+
+    def _make(self, home: Path, data: Path, volume: CacheVolume, fill: Fill | None) -> None:
+        draft = home / f"{data.name}.new"
+        discard(self._layout, draft)
+        draft.mkdir(mode=0o755)
+        draft.chmod(0o755)
+        if fill is not None:
+            fill(draft)
+        if volume.owner:
+            uid, _, gid = volume.owner.partition(":")
+            os.chown(draft, int(uid), int(gid or uid))
+        crashpoint("volume.filled")
+        meta = {"key": volume.key, "namespace": volume.namespace, "made": time.time()}
+        (home / "meta.json.new").write_text(json.dumps(meta))
+        (home / "meta.json.new").rename(home / "meta.json")
+        draft.rename(data)
+        crashpoint("volume.made")
+
+    def list(self, *, sizes: bool = False) -> Iterator[Volume]:
+        """Yield the volumes; `sizes` walks them, otherwise sizes are 0."""
+        for name in sorted(os.listdir(self._layout.volumes)):
+            home = self._layout.volumes / name
+            try:
+                meta = json.loads((home / "meta.json").read_bytes())
+                used = (home / "meta.json").stat().st_mtime
+            except (FileNotFoundError, ValueError):
+                meta, used = {}, 0.0
+            size, inodes = _measure(home) if sizes else (0, 0)
+            key, namespace = str(meta.get("key", "")), str(meta.get("namespace", ""))
+            yield Volume(name, key, namespace, used, size, inodes)
+
+    def remove(self, volume_id: str) -> bool:
+        """Remove a volume that nobody has open; False if it is in use or not there."""
+        home = self._layout.volumes / volume_id
+        locks: list[FileLock] = []
+        try:
+            for name in sorted(n for n in os.listdir(home) if n.split(".")[0] == "lock"):
+                locks.append(FileLock(home / name))
+                if not locks[-1].attempt():
+                    return False
+            return discard(self._layout, home)
+        except FileNotFoundError:
+            return False
+        finally:
+            for lock in locks:
+                lock.close()
+
+    def _touch(self, home: Path) -> None:
+        try:
+            os.utime(home / "meta.json")
+        except FileNotFoundError:
+            # Losing a last-use time is no reason to fail a build.
+            return
+
+
+def _numbered(name: str, copy: int) -> str:
+    return f"{name}.{copy}" if copy else name
+
+
+def _lock(home: Path, copy: int) -> FileLock:
+    while True:
+        home.mkdir(mode=0o700, exist_ok=True)
+        try:
+            return FileLock(home / _numbered("lock", copy))
+        except FileNotFoundError:
+            # Removed in between: make it again.
+            continue
+
+
+def _measure(top: Path) -> tuple[int, int]:
+    """Add up the bytes on disk and the inodes below a directory, a linked file once."""
+    size, seen, below = 0, set(), [str(top)]
+    while below:
+        try:
+            found = list(os.scandir(below.pop()))
+        except (FileNotFoundError, PermissionError):
+            continue
+        for item in found:
+            try:
+                status = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if item.is_dir(follow_symlinks=False):
+                below.append(item.path)
+            if status.st_ino not in seen:
+                seen.add(status.st_ino)
+                size += status.st_blocks * 512
+    return size, len(seen)
