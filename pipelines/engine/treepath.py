@@ -5,12 +5,22 @@ an error. A symbolic link on the way is looked up inside the tree, and its ".." 
 root. Whether the last part is followed too is up to each operation.
 """
 
-from pipelines.engine.errors import PathError
-from pipelines.engine.tree import DIRECTORY, Entry, Tree
+from typing import Protocol
 
-__all__ = ["clean", "resolve", "status"]
+from pipelines.engine.errors import PathError
+from pipelines.engine.tree import DIRECTORY, Entry
+
+__all__ = ["Shown", "clean", "resolve", "status"]
 
 _MAX_LINKS = 40  # as Linux, path_resolution(7)
+
+
+class Shown(Protocol):
+    """What shows entries at paths: a tree, or a snapshot's layers."""
+
+    def get(self, path: str, /) -> Entry | None:
+        """Give the entry at a normalised path."""
+        ...
 
 
 def clean(path: str) -> list[str]:
@@ -28,7 +38,7 @@ def clean(path: str) -> list[str]:
     return parts
 
 
-def resolve(tree: Tree, path: str, *, follow: bool = True) -> str:
+def resolve(tree: Shown, path: str, *, follow: bool = True) -> str:
     """Give the path without links and dots; what is missing at its end stays as it is.
 
     Raises:
@@ -55,7 +65,7 @@ def resolve(tree: Tree, path: str, *, follow: bool = True) -> str:
     return at
 
 
-def status(tree: Tree, path: str, *, follow: bool = True) -> Entry | None:
+def status(tree: Shown, path: str, *, follow: bool = True) -> Entry | None:
     """Look a path up; the root is a directory, what is missing is None."""
     try:
         at = resolve(tree, path, follow=follow)

@@ -1,0 +1,297 @@
+"""Run the operations on directories and root filesystems.
+
+Theory of operation
+    On a tree every operation is a pure function of `treeops`. On a snapshot, what an operation
+    adds becomes one layer, without a mount: links on the way are looked up in the layers
+    themselves, never by the kernel; the entries that are there around the change form a small
+    tree; the same `treeops` function changes it; and the outcome, which has the parents with
+    the metadata that they had, is the layer. Only a removal needs the kernel, for whiteouts.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from pipelines.engine import op as ops
+from pipelines.engine import treeops
+from pipelines.engine.patterns import Matcher, is_pattern
+from pipelines.engine.result import Snapshot
+from pipelines.engine.run.owners import parse_owner
+from pipelines.engine.run.removal import matching, unlink
+from pipelines.engine.run.replacement import replaced
+from pipelines.engine.run.shown import Stack
+from pipelines.engine.snapshots.base import Snapshots
+from pipelines.engine.snapshots.stack import level_of
+from pipelines.engine.sources.gitignore import Gitignore
+from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.treepath import resolve
+
+__all__ = ["Bytes", "Trees"]
+
+Value = Tree | Snapshot
+Change = Callable[[Tree, str], Tree]
+
+
+class Bytes(Protocol):
+    """What trees need of the store's files."""
+
+    def write(
+        self, data: bytes, mode: int = ..., uid: int = ..., gid: int = ..., mtime: int | None = ...
+    ) -> Entry:
+        """Keep bytes and give their entry."""
+        ...
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open an entry's content."""
+        ...
+
+    def materialise(self, tree: Tree, into: Path) -> None:
+        """Put a tree on disk."""
+        ...
+
+
+class Trees:
+    """The runner of tree operations.
+
+    `root` is the directory that layers stand in; `scan` reads a directory of a snapshot as a
+    tree whose files are in the store; `recall` and `record` keep which layer a tree became.
+    """
+
+    __slots__ = ("_files", "_layers", "_recall", "_record", "_root", "_scan", "_snapshots")
+
+    def __init__(
+        self,
+        files: Bytes,
+        snapshots: Snapshots,
+        root: Path,
+        scan: Callable[[Snapshot, str, str], Tree],
+        *,
+        recall: Callable[[str], str | None] = lambda _key: None,
+        record: Callable[[str, str], None] = lambda _key, _layer: None,
+    ) -> None:
+        self._files = files
+        self._snapshots = snapshots
+        self._root = root
+        self._scan = scan
+        self._recall = recall
+        self._record = record
+        self._layers: dict[str, str] = {}
+
+    def run(self, op: ops.Op, inputs: Sequence[Value]) -> Value:  # noqa: C901, PLR0912
+        """Run an operation on its inputs, in the order of `op.inputs`.
+
+        Raises:
+            PathError: a path is missing, of another kind, or leaves its root.
+        """
+        match op:
+            case ops.Empty():
+                return Tree()
+            case ops.Scratch():
+                return Snapshot()
+            case ops.Write():
+                return self._write(op, inputs[0])
+            case ops.MakeDir():
+                return self._make_directory(op, inputs[0])
+            case ops.Link():
+                return self._link(op, inputs[0])
+            case ops.Copy():
+                return self._copy(op, inputs[0], self.tree(inputs[1]))
+            case ops.Remove():
+                return self._remove(op, inputs[0])
+            case ops.Select():
+                return self._select(op, inputs[0])
+            case ops.Filter():
+                tree = self.tree(inputs[0])
+                return self._kept(tree, op.include, op.exclude, op.gitignore)
+            case ops.Diff():
+                return treeops.diff(self.tree(inputs[0]), self.tree(inputs[1]))
+            case ops.Chown():
+                return self._chown(op, inputs[0])
+            case ops.Touch():
+                return treeops.touch(self.tree(inputs[0]), op.timestamp)
+            case ops.Rename():
+                return treeops.rename(self.tree(inputs[0]), op.name)
+            case ops.Replace():
+                return self._replace(op, self.tree(inputs[0]))
+        raise TypeError(f"not an operation on trees: {type(op).__name__}")
+
+    def tree(self, value: Value) -> Tree:
+        """Give a tree as it is and a snapshot as a tree."""
+        return value if isinstance(value, Tree) else self._scan(value, "", "dir")
+
+    def layer_of(self, tree: Tree, owner: str = "") -> str:
+        """Make a layer of a tree, once; `owner` (numbers) replaces every owner in it."""
+        given = parse_owner(owner, lambda _path: b"")
+        key = f"{tree.digest}+{given[0]}:{given[1]}" if given else str(tree.digest)
+        layer = self._layers.get(key) or self._recall(key)
+        if layer is None or not self._snapshots.exists(layer):
+            owned = treeops.chown(tree, "", given) if given else tree
+            layer = self._snapshots.add(lambda into: self._files.materialise(owned, into))
+            self._record(key, layer)
+        self._layers[key] = layer
+        return layer
+
+    # --- one operation each ----------------------------------------------------------------
+
+    def _write(self, op: ops.Write, base: Value) -> Value:
+        uid, gid = self._owner(op.owner, base) or (0, 0)
+        entry = self._files.write(op.contents, op.mode, uid, gid)
+        return self._change(base, op.path, lambda tree, at: treeops.write(tree, at, entry))
+
+    def _make_directory(self, op: ops.MakeDir, base: Value) -> Value:
+        owner = self._owner(op.owner, base) or (0, 0)
+        return self._change(
+            base, op.path, lambda tree, at: treeops.make_directory(tree, at, op.mode, owner)
+        )
+
+    def _link(self, op: ops.Link, base: Value) -> Value:
+        owner = self._owner(op.owner, base) or (0, 0)
+        return self._change(
+            base,
+            op.path,
+            lambda tree, at: treeops.link(tree, at, op.target, owner),
+            follow=False,
+        )
+
+    def _copy(self, op: ops.Copy, base: Value, source: Tree) -> Value:
+        owner = self._owner(op.owner, base)
+        if op.as_file:
+            path = op.path
+            if path.endswith("/") or path in {"", ".", "/."}:
+                path = f"{path}/{source.file[0]}"
+            return self._change(
+                base,
+                path,
+                lambda tree, at: treeops.copy_file(tree, source, at, owner, op.mode),
+                follow=False,
+            )
+        kept = self._kept(source, op.include, op.exclude, op.gitignore)
+        return self._change(
+            base,
+            op.path,
+            lambda tree, at: treeops.copy_tree(tree, kept, at, owner, op.mode),
+            below=kept,
+        )
+
+    def _select(self, op: ops.Select, base: Value) -> Tree:
+        if isinstance(base, Tree):
+            return treeops.select(base, op.path, op.kind)
+        return self._scan(base, op.path, op.kind)
+
+    def _chown(self, op: ops.Chown, base: Value) -> Value:
+        owner = self._owner(op.owner, base)
+        if owner is None:
+            return base
+        if isinstance(base, Tree):
+            return treeops.chown(base, op.path, owner)
+        stack = self._stack(base)
+        at = resolve(stack, op.path)
+        entry = stack.get(at) if at else None
+        if entry is not None and entry.kind != "dir":
+            file = self._scan(base, at, "file")
+            return self._change(base, at, lambda tree, to: treeops.copy_file(tree, file, to, owner))
+        below = self._scan(base, at, "dir")
+        return self._change(
+            base,
+            at,
+            lambda tree, to: treeops.chown(treeops.copy_tree(tree, below, to), to, owner),
+            below=below,
+        )
+
+    def _remove(self, op: ops.Remove, base: Value) -> Value:
+        if isinstance(base, Tree):
+            return treeops.remove(base, op.paths, op.kind)
+        stack = self._stack(base)
+        plain = [path for path in op.paths if not is_pattern(path)]
+        gone = [resolve(stack, path, follow=False) for path in plain]
+        present = stack.around([at for at in gone if at])
+        treeops.remove(present, [at for at in gone if at], op.kind)
+        globs = [path for path in op.paths if is_pattern(path)]
+        if not globs and not any(at in present or not at for at in gone):
+            return base
+        active = self._snapshots.prepare(base.layers)
+        try:
+            for pattern in globs:
+                gone += matching(active.path, pattern, op.kind)
+            for at in gone:
+                unlink(active.path, at)
+        except BaseException:
+            self._snapshots.discard(active)
+            raise
+        return Snapshot(self._snapshots.commit(active))
+
+    def _replace(self, op: ops.Replace, tree: Tree) -> Tree:
+        name, entry = tree.file
+        with self._files.open(entry) as file:
+            data = file.read()
+        text = replaced(data, op.search.encode(), op.replacement.encode(), op.every, op.first_from)
+        made = self._files.write(text, entry.mode, entry.uid, entry.gid, entry.mtime)
+        return Tree({name: made})
+
+    # --- pieces ----------------------------------------------------------------------------
+
+    def _change(
+        self,
+        base: Value,
+        path: str,
+        change: Change,
+        *,
+        follow: bool = True,
+        below: Tree | None = None,
+    ) -> Value:
+        """Apply a change at a path: to the tree, or to what the snapshot has around it."""
+        if isinstance(base, Tree):
+            return change(base, path)
+        stack = self._stack(base)
+        at = resolve(stack, path, follow=follow)
+        touched = [at]
+        if below is not None:
+            touched += [f"{at}/{inner}" if at else inner for inner in below]
+        around = stack.around(touched)
+        made = change(around, at)
+        if dict(made) == dict(around):
+            return base
+        root = stack.found("")
+
+        def fill(into: Path) -> None:
+            self._files.materialise(made, into)
+            if root is not None:
+                os.chown(into, root.stat.st_uid, root.stat.st_gid)
+                os.chmod(into, stat.S_IMODE(root.stat.st_mode))
+
+        return Snapshot((*base.layers, self._snapshots.add(fill)))
+
+    def _stack(self, snapshot: Snapshot) -> Stack:
+        return Stack(level_of(self._root, snapshot.layers))
+
+    def _owner(self, text: str, base: Value) -> treeops.Owner | None:
+        def read(path: str) -> bytes:
+            if isinstance(base, Snapshot):
+                return self._stack(base).read(path)
+            at = resolve(base, path)
+            return self._bytes(base[at]) if at in base else b""
+
+        return parse_owner(text, read)
+
+    def _bytes(self, entry: Entry) -> bytes:
+        if entry.kind != "file":
+            return b""
+        with self._files.open(entry) as file:
+            return file.read()
+
+    def _kept(
+        self, tree: Tree, include: tuple[str, ...], exclude: tuple[str, ...], gitignore: bool
+    ) -> Tree:
+        matcher = Matcher(include, exclude)
+        if not gitignore:
+            return treeops.keep(tree, matcher)
+
+        def load(directory: str) -> list[str] | None:
+            entry = tree.get(f"{directory}/.gitignore" if directory else ".gitignore")
+            if entry is None:
+                return None
+            return self._bytes(entry).decode("utf-8", "surrogateescape").splitlines()
+
+        return treeops.keep(tree, matcher, Gitignore(load).ignores)
