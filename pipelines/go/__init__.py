@@ -1,0 +1,34 @@
+"""The Go toolchain: test, and build for every platform, with caches that are right per target.
+
+    await go.test(source)
+    await go.build(source, Platform("linux", "arm64"), "./cmd/...", stamp={"main.version": "1.2.0"})
+
+The layers are always the same, each keyed by no more than it reads:
+
+    base image (Go as go.mod says) → cache volumes → go.mod, go.sum, go.work of every module →
+    `go mod download` → the source at /src → the target's variables → the command
+
+so an edit of a .go file downloads nothing, and an edit of go.sum downloads once for all targets.
+`base` and `caches` extend the graph and are sync. What needs the Go version must read go.mod, which
+forces it: `version`, `env`, `build` and `test` are async, and `build` and `test` end with the work
+done.
+"""
+
+from pipelines.go._caches import MODULES, caches
+from pipelines.go._commands import build, test
+from pipelines.go._env import base, env
+from pipelines.go._project import Project, inspect, version
+from pipelines.go._target import environment
+
+__all__ = [
+    "MODULES",
+    "Project",
+    "base",
+    "build",
+    "caches",
+    "env",
+    "environment",
+    "inspect",
+    "test",
+    "version",
+]

@@ -1,0 +1,102 @@
+"""Go's environment: the layers below every command."""
+
+import os
+import posixpath
+
+from pipelines._cache import mount
+from pipelines._dagger import dagger
+from pipelines._platform import Platform
+from pipelines.go._caches import BUILD_PATH, MODULES, caches
+from pipelines.go._project import Project, inspect
+from pipelines.go._target import environment
+
+__all__ = ["base", "env", "prepared"]
+
+WORKDIR = "/src"
+NETRC = "/root/.netrc"
+
+# Manifests of every module: `replace` and go.work reach into nested ones.
+MANIFESTS = ["go.work", "go.work.sum", "**/go.mod", "**/go.sum"]
+NOT_SOURCE = [".git", "**/.git"]
+
+# Where modules come from; go.sum says what they must be. So these never enter a key.
+PROXIES = ("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE")
+
+
+def base(version: str, *, image: dagger.Container | None = None) -> dagger.Container:
+    """Give a container with Go `version` and its module cache; `image` replaces the stock image.
+
+    `GOTOOLCHAIN=local`: the Go in the container is the Go that is used, nothing is downloaded in
+    its place. `GOFLAGS` is cleared, so that an image can not change what a command means.
+    """
+    container = image or dagger.dag.container().from_(f"golang:{version}")
+    return (
+        container.with_env_variable("GOTOOLCHAIN", "local")
+        .with_env_variable("GOFLAGS", "")
+        .with_env_variable("GOMODCACHE", MODULES.path)
+        .with_env_variable("GOCACHE", BUILD_PATH)
+        .with_(mount(MODULES))
+        .with_workdir(WORKDIR)
+    )
+
+
+async def env(
+    source: dagger.Directory,
+    platform: Platform | None = None,
+    *,
+    version: str = "",
+    module: str = ".",
+    image: dagger.Container | None = None,
+    cgo: bool = False,
+    race: bool = False,
+    goprivate: str = "",
+    netrc: dagger.Secret | None = None,
+) -> dagger.Container:
+    """Give a container in which `source` is at /src, its modules are there, and Go is set up.
+
+    Reads go.mod, and builds the graph beyond it; what comes before the platform is one chain for
+    all platforms.
+
+    Args:
+        source: The repository, or the part of it that Go needs. Its `.git` is left out.
+        platform: What to build for; by default what Go runs on.
+        version: Go's version; by default what go.mod says (`go.version`).
+        module: The directory of the module to work in, where the source has several.
+        image: A container with Go in it, instead of the stock image.
+        cgo: Whether C is compiled too; the image must have a compiler for the platform.
+        race: Whether the race detector is on; needs cgo.
+        goprivate: Patterns of private modules, as in `GOPRIVATE`.
+        netrc: Credentials for private modules, mounted as a secret.
+    """
+    project = await inspect(source, module)
+    version = version or project.version
+    container = base(version, image=image)
+    if goprivate:
+        container = container.with_env_variable("GOPRIVATE", goprivate)
+    for name in PROXIES:
+        if value := os.environ.get(name):
+            container = container.with_volatile_variable(name, value)
+    if netrc is not None:
+        container = container.with_mounted_secret(NETRC, netrc).with_env_variable("NETRC", NETRC)
+    container = prepared(container, source, project)
+    for name, value in environment(platform, cgo=cgo or race).items():
+        container = container.with_env_variable(name, value)
+    return container.with_(mount(*caches(version, platform, cgo=cgo, race=race)[1:]))
+
+
+def prepared(
+    container: dagger.Container, source: dagger.Directory, project: Project
+) -> dagger.Container:
+    """Download modules by the manifests alone, then mount the source in their place.
+
+    The download only warms a volume. If the volume is emptied later, the download is still cached
+    and does not run again: `go build` then fetches what it misses by itself.
+    """
+    workdir = posixpath.normpath(posixpath.join(WORKDIR, project.module))
+    container = container.with_workdir(workdir)
+    if not project.vendored:
+        manifests = source.filter(include=MANIFESTS, exclude=NOT_SOURCE)
+        container = container.with_mounted_directory(WORKDIR, manifests).with_exec(
+            ["go", "mod", "download"]
+        )
+    return container.with_mounted_directory(WORKDIR, source.filter(exclude=NOT_SOURCE))
