@@ -1,0 +1,192 @@
+"""The bubblewrap backend.
+
+One run is one task and no thread. All descriptors of a run (both output pipes, the status
+pipe, the pidfds) are watched by one epoll descriptor, and that is what the event loop waits
+for; so a run costs the loop one registration however much happens in it.
+
+bwrap is run from a sealed copy in memory where the kernel allows it. Two reasons: a user
+other than root may be unable to reach the file (below a 0700 directory), and a command that
+opens /proc/1/exe holds nothing that it could overwrite (CVE-2019-5736 was that in runc).
+"""
+
+import fcntl
+import os
+from collections.abc import Mapping
+
+import anyio
+
+from pipelines.engine.errors import SandboxError
+from pipelines.engine.sandbox import argv
+from pipelines.engine.sandbox.base import Exit, Spec
+from pipelines.engine.sandbox.diagnosis import Preamble, explain
+from pipelines.engine.sandbox.namespace import Mode
+from pipelines.engine.sandbox.seccomp import program
+from pipelines.engine.sandbox.spawn import Identity, Process, launch
+from pipelines.engine.sandbox.userns import UserNamespaces
+from pipelines.engine.sandbox.watch import Sink, Watch
+
+__all__ = ["Bubblewrap"]
+
+_MEMFD_EXEC = 0x10  # Linux 6.3; earlier kernels refuse it and need no flag
+
+
+class Bubblewrap:
+    """Runs commands with bwrap; made after `namespace.enter`, used from one event loop.
+
+    Args:
+        binary: path of a bwrap of version 0.8 or later (`binary.find`).
+        mode: what `namespace.enter` returned.
+    """
+
+    def __init__(self, binary: str, mode: Mode) -> None:
+        self._binary = binary
+        self._mode: Mode = mode
+        self._image = _sealed_copy(binary)
+        self._filter = _memory("seccomp", program(single=mode == "single"))
+        self._masks = argv.masks(_kinds())
+        self._capabilities = _available()
+        self._namespaces = UserNamespaces(mode)
+
+    def close(self) -> None:
+        """Give back the descriptors that are kept between runs."""
+        self._namespaces.close()
+        for fd in (self._image, self._filter):
+            if fd is not None:
+                os.close(fd)
+
+    async def run(self, spec: Spec, stdout: Sink, stderr: Sink) -> Exit:
+        """Run to the end; see `Sandbox.run`."""
+        preamble = Preamble(stderr)
+        out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+        try:
+            process = self._start(spec, out[1], err[1])
+        except BaseException:
+            os.close(out[0])
+            os.close(err[0])
+            raise
+        finally:
+            os.close(out[1])
+            os.close(err[1])
+        try:
+            code = await _finish(process, {out[0]: stdout, err[0]: preamble.write})
+        finally:
+            process.close()
+            os.close(out[0])
+            os.close(err[0])
+        return explain(spec, process.exit_code(), code, preamble)
+
+    def _start(self, spec: Spec, out: int, err: int) -> Process:
+        status = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        opened = [status[1]]
+        try:
+            stdin = os.open(spec.stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            opened.append(stdin)
+            # Its own open file: an offset shared by runs at once would be moved under bwrap.
+            seccomp = os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY | os.O_CLOEXEC)
+            opened.append(seccomp)
+            userns = self._namespaces.descriptor(spec.uid)
+            fds = argv.Descriptors(seccomp, status[1], userns, self._image)
+            options = argv.arguments(spec, fds, self._masks, self._capabilities)
+            args = _memory("args", argv.encode(options))
+            opened.append(args)
+            passed = (fds.seccomp, fds.status, fds.userns, fds.binary, args)
+            process = launch(
+                ["bwrap", "--args", str(args), "--", *spec.args],
+                executable=self._binary if fds.binary is None else f"/proc/self/fd/{fds.binary}",
+                stdio=(stdin, out, err),
+                fds=[fd for fd in passed if fd is not None],
+                status=status[0],
+                identity=_identity(spec),
+            )
+        except OSError as exc:
+            os.close(status[0])
+            raise SandboxError(
+                f"starting {self._binary} for {spec.args[0]!r}: {exc.strerror or exc} "
+                f"({exc.filename})"
+            ) from exc
+        except BaseException:
+            os.close(status[0])
+            raise
+        finally:
+            for fd in opened:
+                os.close(fd)
+        return process
+
+
+async def _finish(process: Process, outputs: Mapping[int, Sink]) -> int:
+    """Wait for the end, or bring it about when cancelled; no process is left either way."""
+    watch = Watch(process, outputs)
+    try:
+        while not watch.over:
+            await watch.turn()
+        watch.drain()
+    except BaseException:
+        watch.silence()
+        with anyio.CancelScope(shield=True):
+            while not watch.over:
+                # A monitor that dies before it has released pid 1 would leave it waiting for
+                # ever; it says so microseconds after the start.
+                if process.started:
+                    process.kill()
+                await watch.turn()
+        process.reap()
+        raise
+    finally:
+        watch.close()
+    return process.reap()
+
+
+def _identity(spec: Spec) -> Identity | None:
+    if spec.uid == 0 and spec.gid == 0 and not spec.groups:
+        return None
+    return Identity(spec.uid, spec.gid, spec.groups)
+
+
+def _memory(name: str, content: bytes) -> int:
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    _write_all(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _sealed_copy(binary: str) -> int | None:
+    """Copy a program into memory that nobody can change; None where such can not be run."""
+    with open(binary, "rb") as file:
+        content = file.read()
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        fd = os.memfd_create("bwrap", flags | _MEMFD_EXEC)
+    except OSError:
+        fd = os.memfd_create("bwrap", flags)
+    _write_all(fd, content)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    if os.access(f"/proc/self/fd/{fd}", os.X_OK):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _kinds() -> dict[str, str]:
+    """Look at what this kernel has of the paths that are masked."""
+    kinds = {}
+    for path in argv.candidates():
+        if os.path.isdir(path):
+            kinds[path] = "dir"
+        elif os.path.exists(path):
+            kinds[path] = "file"
+    return kinds
+
+
+def _available() -> list[str]:
+    """List those of Docker's default capabilities that this process can give away."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    permitted = int(lines["CapPrm"], 16) & int(lines["CapBnd"], 16)
+    return [name for name, bit in argv.DEFAULT_CAPABILITIES.items() if permitted >> bit & 1]

@@ -1,0 +1,88 @@
+"""Telling bwrap's own failures from the command's.
+
+bwrap reports `exit-code` on its status descriptor only when the command was executed. Without
+it, what stands on stderr is bwrap's own message, which always begins with `bwrap: `. So the
+first bytes of stderr are held back for as long as they could be such a message.
+"""
+
+import re
+from collections.abc import Callable
+
+from pipelines.engine.errors import SandboxError
+from pipelines.engine.sandbox.base import Exit, Spec
+
+__all__ = ["Preamble", "explain"]
+
+_PREFIX = b"bwrap: "
+_LIMIT = 8192
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+class Preamble:
+    """Hands stderr on, except for a beginning that may be bwrap's own message."""
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._held = b""
+        self._passing = False
+
+    def write(self, chunk: bytes) -> None:
+        """Take a piece of stderr."""
+        if self._passing:
+            self._sink(chunk)
+            return
+        self._held += chunk
+        start = self._held[: len(_PREFIX)]
+        if not _PREFIX.startswith(start) or len(self._held) > _LIMIT:
+            self.release()
+
+    def release(self) -> None:
+        """Hand on what was held back; it is the command's."""
+        held, self._held, self._passing = self._held, b"", True
+        if held:
+            self._sink(held)
+
+    def message(self) -> str:
+        """Take what was held back as bwrap's message, without the prefix."""
+        held, self._held = self._held, b""
+        return held.removeprefix(_PREFIX).decode("utf-8", "replace").strip()
+
+    def say(self, line: str) -> None:
+        """Write a line of our own."""
+        self._sink(line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def explain(spec: Spec, executed: int | None, returned: int, preamble: Preamble) -> Exit:
+    """Decide what a run's end means.
+
+    Args:
+        spec: what was run.
+        executed: the exit code that bwrap reported; None if the command was not executed.
+        returned: bwrap's own return code, negative for a signal.
+        preamble: stderr, which may hold bwrap's message.
+
+    Raises:
+        SandboxError: bwrap could not set up the sandbox.
+    """
+    if executed is not None:
+        preamble.release()
+        return Exit(executed)
+    message = preamble.message()
+    if message.startswith("execvp "):
+        return _not_executed(spec.args[0], message, preamble)
+    if message:
+        raise SandboxError(f"starting {spec.args[0]!r} in the sandbox: {message}")
+    return Exit(128 - returned if returned < 0 else returned)
+
+
+def _not_executed(name: str, message: str, preamble: Preamble) -> Exit:
+    reason = re.sub(r"^execvp .*: ", "", message, flags=re.DOTALL)
+    if reason == "No such file or directory":
+        preamble.say(f'exec: "{name}": executable file not found in $PATH')
+        return Exit(_NOT_FOUND)
+    hint = ""
+    if reason == "Exec format error":
+        hint = " (the file may be built for another platform, or a script without a #! line)"
+    preamble.say(f'exec: "{name}": {reason.lower()}{hint}')
+    return Exit(_NOT_EXECUTABLE)
