@@ -17,6 +17,7 @@ Theory of operation
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,6 +99,7 @@ class Files:
         crashpoint("file.before-adopt")
         with full(f"keep {path}"):
             try:
+                self._make_shard(entry)
                 os.link(path, target, follow_symlinks=False)
             except FileExistsError:
                 pass
@@ -199,10 +201,16 @@ class Files:
 
     def _variant(self, content: str) -> str | None:
         shard = f"{self.root}/{content[:2]}"
-        for name in os.listdir(shard):
-            if name.startswith(content):
-                return f"{shard}/{name}"
-        return None
+        try:
+            names = os.listdir(shard)
+        except FileNotFoundError:
+            return None
+        return next((f"{shard}/{n}" for n in names if n.startswith(content)), None)
+
+    def _make_shard(self, entry: Entry) -> None:
+        """Make the directory of a content's first two digits; 256 at once would take long."""
+        with suppress(FileExistsError):
+            os.mkdir(f"{self.root}/{entry.content[:2]}", 0o700)
 
     def _place(self, file: Incoming, entry: Entry) -> None:
         if self.owners:
@@ -211,7 +219,12 @@ class Files:
         os.fchmod(file.fd, entry.mode)
         if entry.mtime is not None:
             os.utime(file.fd, (entry.mtime, entry.mtime))
-        file.link(f"{self.root}/{self.name(entry)}")
+        target = f"{self.root}/{self.name(entry)}"
+        try:
+            file.link(target)
+        except FileNotFoundError:
+            self._make_shard(entry)
+            file.link(target)
         crashpoint("file.placed")
 
 

@@ -76,8 +76,6 @@ class Layout:
             return
         for name in _DIRECTORIES:
             os.makedirs(self.root / name, mode=0o700, exist_ok=True)
-        for shard in range(256):
-            (self.root / "files" / f"{shard:02x}").mkdir(mode=0o700, exist_ok=True)
         # Last: a store with a version file has all its directories.
         draft = self.root / f"version.{os.getpid()}"
         draft.write_text(f"{FORMAT}\n")

@@ -138,6 +138,11 @@ class Records:
                 continue
             yield Row(Digest(key), layers, blobs, tree, made, used, note, seconds)
 
+    def integrity(self) -> str:
+        """Ask sqlite whether the database is whole: "ok", or what is wrong."""
+        found = self._query("PRAGMA integrity_check(1)")
+        return str(found[0][0]) if found else "could not be read and was begun anew"
+
     def flush(self) -> None:
         """Write the batched last-use times."""
         touched, self._touched = self._touched, {}

@@ -1,0 +1,173 @@
+"""Delete what the collector chose, safely.
+
+Theory of operation
+    Everything that is not a volume is swept only under the exclusive `gc.lock`, so only while
+    no session is alive (see `leases.py`): there is no one who looked something up, or relied
+    on something being there, and has not recorded it yet. When a session is alive, a sweep
+    collects volumes that nobody has open, and the trash. Whoever sweeps at its own end has
+    released its lease before.
+
+    Rows go first, then content, so a crash leaves content that no one names: the next sweep's.
+    Never call this right before a build (see `trash.py`).
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipelines.engine.digest import Digest
+from pipelines.engine.errors import ContentMissing
+from pipelines.engine.store.blobs import Blobs
+from pipelines.engine.store.crash import crashpoint
+from pipelines.engine.store.files import Files
+from pipelines.engine.store.flocks import FileLock
+from pipelines.engine.store.gc import Content, Decision, Holding, decide
+from pipelines.engine.store.layout import Layout
+from pipelines.engine.store.policy import Disk, Policy
+from pipelines.engine.store.records import Records, Row
+from pipelines.engine.store.trash import empty
+from pipelines.engine.store.volumes import Volumes
+from pipelines.engine.tree import Tree
+
+__all__ = ["Layers", "Parts", "Swept", "due", "sweep"]
+
+_PERIOD = 3600.0
+
+
+class Layers(Protocol):
+    """What the collector asks of a snapshotter."""
+
+    def layers(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (id, bytes on disk, inodes) of every layer."""
+        ...
+
+    def remove(self, layer: str) -> None:
+        """Take a layer away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a sweep works on; `keep` gives blobs that others than records need (images)."""
+
+    layout: Layout
+    records: Records
+    blobs: Blobs
+    files: Files
+    volumes: Volumes
+    layers: Layers
+    keep: Callable[[], Iterable[Digest]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did; `partial` says that live sessions kept it from content."""
+
+    records: int
+    volumes: int
+    freed: int
+    freed_inodes: int
+    held: int
+    partial: bool
+
+
+def due(layout: Layout, policy: Policy, now: float | None = None) -> bool:
+    """Whether a session's end should sweep: once an hour, or when the disk runs short."""
+    disk = Disk.of(layout.root)
+    if disk.free < policy.min_free or 0 < disk.free_inodes < policy.min_free_inodes:
+        return True
+    try:
+        last = (layout.root / "swept").stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return abs((now or time.time()) - last) > _PERIOD
+
+
+def sweep(parts: Parts, policy: Policy, now: float | None = None) -> Swept:
+    """Bring the store within the policy, as far as live sessions allow."""
+    now = now or time.time()
+    lock = FileLock(parts.layout.gc_lock)
+    try:
+        whole = lock.attempt()
+        decision = _decide(parts, policy, now, whole=whole)
+        records, volumes = _delete(parts, decision)
+        if whole:
+            (parts.layout.root / "swept").touch(mode=0o600)
+    finally:
+        lock.close()
+    empty(parts.layout)
+    return Swept(
+        records, volumes, decision.freed, decision.freed_inodes, decision.held, partial=not whole
+    )
+
+
+def _decide(parts: Parts, policy: Policy, now: float, *, whole: bool) -> Decision:
+    contents, holdings = _volumes(parts)
+    keep: list[str] = []
+    if whole:
+        contents.update(_contents(parts))
+        keep = [f"blob:{digest}" for digest in parts.keep()]
+        holdings += [_holding(row, parts) for row in parts.records.rows()]
+    return decide(holdings, contents, policy, Disk.of(parts.layout.root), now, keep)
+
+
+def _volumes(parts: Parts) -> tuple[dict[str, Content], list[Holding]]:
+    found = list(parts.volumes.list(sizes=True))
+    contents = {f"volume:{v.id}": Content(v.size, v.inodes, v.used) for v in found}
+    return contents, [Holding("volume", v.id, v.used, (f"volume:{v.id}",)) for v in found]
+
+
+def _contents(parts: Parts) -> Iterator[tuple[str, Content]]:
+    for layer, size, inodes in parts.layers.layers():
+        since = _since(parts.layout, layer)
+        yield f"layer:{layer}", Content(size, inodes, since)
+    for digest, status in parts.blobs.entries():
+        yield f"blob:{digest}", Content(status.st_blocks * 512, 1, status.st_ctime)
+    for name, status in parts.files.entries():
+        # The layers that link a file hold its bytes: removing our name frees nothing.
+        if status.st_nlink == 1:
+            yield f"file:{name}", Content(status.st_blocks * 512, 1, status.st_ctime)
+
+
+def _since(layout: Layout, layer: str) -> float:
+    try:
+        return os.lstat(layout.snapshots / layer).st_ctime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _holding(row: Row, parts: Parts) -> Holding:
+    refs = [f"layer:{layer}" for layer in row.layers]
+    refs += [f"blob:{blob}" for blob in row.blobs]
+    if row.tree is not None:
+        refs.append(f"blob:{row.tree}")
+        refs += _files_of(row.tree, parts)
+    return Holding("record", row.key, row.used, tuple(refs))
+
+
+def _files_of(tree: Digest, parts: Parts) -> list[str]:
+    try:
+        entries = Tree.decode(parts.blobs.get(tree)).values()
+    except (ContentMissing, ValueError):
+        return []
+    return [f"file:{parts.files.name(entry)}" for entry in entries if entry.kind == "file"]
+
+
+def _delete(parts: Parts, decision: Decision) -> tuple[int, int]:
+    """Rows, then volumes, then content; give how many rows and volumes went."""
+    records = [Digest(h.id) for h in decision.holdings if h.kind == "record"]
+    parts.records.forget_all(records)
+    crashpoint("sweep.rows-deleted")
+    volumes = sum(parts.volumes.remove(h.id) for h in decision.holdings if h.kind == "volume")
+    for ref in decision.content:
+        kind, _, name = ref.partition(":")
+        if kind == "layer":
+            parts.layers.remove(name)
+        elif kind == "blob":
+            parts.blobs.remove(Digest(name))
+        elif kind == "file":
+            parts.files.remove(name)
+        crashpoint("sweep.content-deleted")
+    return len(records), volumes
