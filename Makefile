@@ -10,7 +10,7 @@ help: ## Say what can be made
 demo: ## Test the example service and build it for six platforms
 	@ci/venv run
 	cd examples/go_service && ../../.venv/bin/pipelines run release --export dist
-	@$(PY) -m ci.binaries examples/go_service/dist
+	@$(PY) -m ci.binaries examples/go_service/dist 6
 
 test: ## Run every test (ARGS="-k name" narrows)
 	@ci/debian uidmap busybox-static

@@ -1,8 +1,9 @@
 """Write the dependency locks: `python -m ci.lock`.
 
-Three files from one resolution, so that no two of them disagree: `dev.txt` holds everything, `run.txt` and `build.txt`
-are resolved with it as a constraint. Every line is pinned and carries the hashes of all wheels; the lock is valid for
-every Python from 3.11 on and names no index: pip brings its own configuration.
+Three files from one resolution, so that no two of them disagree: `dev.txt` holds everything,
+`run.txt` and `build.txt` are resolved with it as a constraint. Every line is pinned and carries the
+hashes of all wheels; the lock is valid for every Python from 3.11 on and names no index: pip brings
+its own configuration.
 """
 
 import shutil

@@ -1,6 +1,7 @@
 """Test golinks and cross-compile it for six platforms."""
 
 from dagger import Directory
+
 from pipelines import Platform, dist, gather, go, matrix, stage
 
 __all__ = ["build", "release", "test"]

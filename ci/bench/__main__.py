@@ -1,0 +1,120 @@
+"""The command: `python -m ci.bench [--quick] [--only NAME …] [--json FILE] [--keep DIR]`."""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ci.bench import files, projects, sdk
+from ci.bench.contestants import Contestant, Host, Pipelines, peers
+from ci.bench.engines import Engine, dagger, embedded
+from ci.bench.inputs import CRANE, PODINFO, go_version
+from ci.bench.measure import BenchError
+from ci.bench.report import Report
+
+__all__ = ["main"]
+
+GROUPS = ("sdk", "files", "crane", "podinfo")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, save what is asked for."""
+    options = _options(arguments)
+    report = Report(machine=_machine())
+    scratch = options.keep or Path(tempfile.mkdtemp(prefix="pipelines-bench-"))
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        failed = _groups(report, options.only or GROUPS, scratch.resolve(), quick=options.quick)
+    finally:
+        if options.keep is None:
+            _remove(scratch)
+    print("\n" + report.markdown())
+    if options.json:
+        report.save(options.json)
+    return 1 if failed else 0
+
+
+def _groups(report: Report, names: Sequence[str], scratch: Path, *, quick: bool) -> bool:
+    """Run the groups; one that fails is reported and does not stop the others."""
+    engines = _engines(report, scratch)
+    failed = False
+    for name in names:
+        print(f"{name}:", flush=True)
+        try:
+            if name == "sdk":
+                sdk.measure(report, engines, quick=quick)
+            elif name == "files":
+                files.measure(report, engines, scratch, quick=quick)
+            else:
+                _project(report, name, engines, scratch, quick=quick)
+        except BenchError as exc:
+            failed = True
+            print(f"{name} failed: {exc}", file=sys.stderr)
+            report.skip(name, str(exc).splitlines()[0])
+    return failed
+
+
+def _engines(report: Report, scratch: Path) -> list[Engine]:
+    engines = [embedded(scratch / "store")]
+    if other := dagger():
+        engines.append(other)
+    else:
+        why = "_EXPERIMENTAL_DAGGER_RUNNER_HOST and _EXPERIMENTAL_DAGGER_CLI_BIN are not set"
+        report.skip("Dagger engine", why)
+    return engines
+
+
+def _project(
+    report: Report, name: str, engines: Sequence[Engine], scratch: Path, *, quick: bool
+) -> None:
+    if shutil.which("go") is None:
+        report.skip(name, "no `go` on PATH: there is nothing to compare with")
+        return
+    # A store and caches of its own: "cold" means that nothing of another group is there.
+    own = scratch / f"{name}-caches"
+    host = Host(own / "go")
+    contestants: list[Contestant] = [Pipelines("pipelines", embedded(own / "store")), host]
+    contestants += [Pipelines("dagger", engine) for engine in engines[1:]]
+    found, absent = peers(host, scratch)
+    for peer, why in absent.items():
+        if not any(text.startswith(peer) for text in report.skipped):
+            report.skip(peer, why)
+    project = {p.name: p for p in (CRANE, PODINFO)}[name]
+    projects.measure(report, project, [*contestants, *found], scratch, quick=quick)
+
+
+def _machine() -> dict[str, str]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    facts = {
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+    }
+    return facts | ({"Go": go_version()} if shutil.which("go") else {})
+
+
+def _remove(scratch: Path) -> None:
+    """Remove the bench's directory; Go's and the sandbox's caches hold read-only directories."""
+    subprocess.run(["chmod", "-R", "u+rwX", str(scratch)], check=False, capture_output=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ci.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; good for a first look")
+    parser.add_argument(
+        "--only", action="append", choices=GROUPS, help="measure this group (may be repeated)"
+    )
+    parser.add_argument("--json", type=Path, help="save the numbers to this file")
+    parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
