@@ -66,7 +66,7 @@ def _serve(writer: int, function: Callable[..., Any], arguments: Any, *, userns:
     try:
         _unshare(userns=userns)
         answer = ("value", function(*arguments))
-    except BaseException as exc:  # the parent raises it again
+    except BaseException as exc:  # noqa: BLE001 - the parent raises it again
         skipped = type(exc).__name__ == "Skipped"
         answer = ("skip", str(exc)) if skipped else ("error", traceback.format_exc())
     with os.fdopen(writer, "wb") as pipe:

@@ -61,7 +61,7 @@ class Stub:
 
 
 def resolve(root: Path, path: str) -> str:
-    """The link-free absolute path, inside the root, of what a path names there.
+    """Give the link-free absolute path, inside the root, of what a path names there.
 
     Raises:
         PathError: nothing is there, or links do not end.
@@ -85,7 +85,7 @@ def open_file(root: Path, path: str, flags: int, mode: int = 0o644) -> int:
 
 
 def status(root: Path, path: str, *, follow: bool = True) -> os.stat_result:
-    """What stat (or lstat) says of a path inside a root.
+    """Tell what stat (or lstat) says of a path inside a root.
 
     Raises:
         PathError: nothing is there.
@@ -108,7 +108,7 @@ def exists(root: Path, path: str, *, follow: bool = True) -> bool:
 
 
 def readlink(root: Path, path: str) -> str:
-    """The text of a symbolic link inside a root.
+    """Read the text of a symbolic link inside a root.
 
     Raises:
         PathError: it is not there, or not a link.
@@ -202,7 +202,7 @@ def _walk(top: int, path: str, kind: str, mode: int, made: list[Made]) -> str:
 
 
 def _have(parent: int, name: str, kind: str, mode: int) -> os.stat_result | Made:
-    """The status of a name below a directory, or what was made because there was none."""
+    """Give the status of a name in a directory, or make it if there is none."""
     try:
         return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:

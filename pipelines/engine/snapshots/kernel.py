@@ -33,7 +33,7 @@ class _OpenHow(ctypes.Structure):
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str) -> None:
-    """Mount by mount(2); options are cut at a page (4095 bytes) by the kernel."""
+    """Mount the classic way; options are cut at a page (4095 bytes) by the kernel."""
     done = _libc.mount(
         os.fsencode(source),
         os.fsencode(target),

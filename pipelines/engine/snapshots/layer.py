@@ -27,7 +27,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.engine.snapshots.stack import (
@@ -59,7 +59,7 @@ _LETTERS = {
 
 
 def attributes(path: str) -> dict[str, str]:
-    """The extended attributes of a file that are content: capabilities, ACLs, `user.*`."""
+    """Read the extended attributes of a file that are content: capabilities, ACLs, `user.*`."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:  # the filesystem has none
@@ -72,7 +72,7 @@ def attributes(path: str) -> dict[str, str]:
 
 
 def row_content(row: Row) -> str:
-    """The hex sha-256 in the row of a file."""
+    """Give the hex sha-256 in the row of a file."""
     return str(row[5])
 
 
@@ -82,17 +82,19 @@ def _owner(status: os.stat_result) -> tuple[int, int, int]:
 
 @dataclass(slots=True)
 class Scan:
-    """One walk over one upper; `rows`, `bytes`, `inodes` and `unmade` are what it found.
+    """One walk over one upper; `rows`, `size` (bytes), `inodes` and `unmade` are what it found.
 
     `stack` is what the upper was written on, None to take the upper as it is. `untouched`
-    maps the inode of a file to the change time that it had when it was equal to the stack.
+    maps the inode of a file to the change time that it had when it was equal to the stack, `skipped` are paths of
+    the stack that a copy could not show, so that their absence says nothing.
     """
 
     stack: Level | None
     complete: bool = False
     untouched: Mapping[int, int] = field(default_factory=dict)
+    skipped: Collection[str] = ()
     rows: list[Row] = field(default_factory=list)
-    bytes: int = 0
+    size: int = 0
     inodes: int = 0
     unmade: list[str] = field(default_factory=list)
     _hashes: dict[int, str] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class Scan:
         return bool(self.rows)
 
     def encode(self) -> bytes:
-        """The rows as bytes, one JSON line each, in path order; their sha-256 is the id."""
+        """Give the rows as bytes, one JSON line each, in path order; their sha-256 is the id."""
         self.rows.sort(key=_path)
         return "\n".join(map(json.dumps, self.rows)).encode()
 
@@ -125,7 +127,7 @@ class Scan:
         }
         if complete and level:
             for name, below in children(level, rel).items():
-                if name not in seen and below.branch.layer:
+                if name not in seen and below.branch.layer and below.rel not in self.skipped:
                     self._hide(f"{path}/{name}", below.rel)
 
     def _entry(self, entry: os.DirEntry[str], rel: str, level: Level, complete: bool) -> bool:
@@ -144,7 +146,7 @@ class Scan:
     def _absent(
         self, path: str, rel: str, status: os.stat_result, below: Found | None, complete: bool
     ) -> None:
-        """A whiteout or a socket: nothing, which is a change where a layer shows something."""
+        """Judge a whiteout or a socket: nothing, a change where a layer shows something."""
         white = is_whiteout(status)
         wanted = not complete and below is not None and below.branch.layer != ""
         if white and (wanted or self.stack is None):
@@ -194,7 +196,7 @@ class Scan:
             os.rmdir(path)
             return
         self.inodes += 1
-        self.bytes += status.st_blocks * 512
+        self.size += status.st_blocks * 512
         self._row(rel, "o" if opaque else "d", status, "", extra)
 
     def _file(self, path: str, rel: str, status: os.stat_result, below: Found | None) -> None:
@@ -216,7 +218,7 @@ class Scan:
             return
         if status.st_nlink == 1 or status.st_ino not in self._hashes:
             self.inodes += 1
-            self.bytes += status.st_blocks * 512
+            self.size += status.st_blocks * 512
         if letter == "f":
             self._hashes[status.st_ino] = text
         self._row(rel, letter, status, text, extra)
@@ -232,7 +234,7 @@ class Scan:
         self.rows.append(row)
 
     def _text(self, path: str, letter: str, status: os.stat_result) -> str:
-        """What a file is: its hash, its target, its device number."""
+        """Tell what a file is: its hash, its target, its device number."""
         if letter == "f":
             return self._hashes.get(status.st_ino) or hash_file(path)
         if letter == "l":

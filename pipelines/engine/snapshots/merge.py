@@ -45,7 +45,7 @@ class Flat:
         self._lock = threading.Lock()
 
     def level(self, layers: Sequence[str], ground: Path | None) -> Level:
-        """The parts of a stack, at most `DEEP` and the ground.
+        """Give the parts of a stack, at most `DEEP` and the ground.
 
         Raises:
             ContentMissing: a layer is gone.
@@ -102,8 +102,8 @@ def link_file(found: Found, target: str) -> None:
         copy_file(found, target)
 
 
-def copy_file(found: Found, target: str) -> None:
-    """Copy a layer's file with owner, mode, attributes and times, for somebody to write to."""
+def copy_file(found: Found, target: str) -> bool:
+    """Copy a file with owner, mode, attributes and times; tell whether that was possible."""
     status = found.stat
     if stat.S_ISREG(status.st_mode):
         _copy_bytes(found.path, target, status.st_size)
@@ -113,12 +113,13 @@ def copy_file(found: Found, target: str) -> None:
         try:
             os.mknod(target, status.st_mode, status.st_rdev)
         except PermissionError:  # devices can not be made in a user namespace
-            return
+            return False
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
         copy_attributes(found.path, target)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+    return True
 
 
 def copy_attributes(source: str, target: str) -> None:
@@ -158,7 +159,7 @@ class Merge:
     are not carried over by copies: overlayfs too parts them at the first write.
     """
 
-    put: Callable[[Found, str], None]
+    put: Callable[[Found, str], object]
     whiteouts: bool = False
 
     def run(self, level: Level, target: str) -> None:

@@ -34,18 +34,18 @@ class Shelf:
     def __init__(self, root: Path, active: Path) -> None:
         self.root = root
         self.active = active
-        self._count = itertools.count()
+        self.count = itertools.count()
 
     def place(self) -> str:
         """Make a new directory of our own; give its name below `active`."""
         while True:
-            token = f"s{next(self._count)}"
+            token = f"s{next(self.count)}"
             with suppress(FileExistsError):
                 os.mkdir(f"{self.active}/{token}")
                 return token
 
     def empty(self) -> str:
-        """An empty directory, to stand where overlayfs wants one more lower."""
+        """Give an empty directory, to stand where overlayfs wants one more lower."""
         path = f"{self.active}/empty"
         with suppress(FileExistsError):
             os.mkdir(path, 0o755)
@@ -57,27 +57,28 @@ class Shelf:
             home = f"{self.active}/{self.place()}"
             try:
                 os.mkdir(f"{home}/fs")
-                os.chmod(f"{home}/fs", 0o755)
+                os.chmod(f"{home}/fs", 0o755)  # noqa: S103 - a root directory, whatever the umask
                 fill(Path(home, "fs"))
                 scan = Scan(None)
                 scan.run(f"{home}/fs")
-                return self.publish(home, scan)
-            except BaseException:
+                return self.publish(f"{home}/fs", scan)
+            finally:
                 clear(home)
-                raise
 
-    def publish(self, home: str, scan: Scan) -> str:
-        """Turn `home`, which holds `fs` and nothing else, into a layer; give its id."""
+    def publish(self, upper: str, scan: Scan) -> str:
+        """Turn a scanned directory into a layer; give its id. The directory is gone then."""
         rows = scan.encode()
         layer = hashlib.sha256(rows).hexdigest()
         if self.exists(layer):
-            clear(home)
+            clear(upper)
             return layer
+        home = f"{self.active}/{self.place()}"
         _write(home + "/rows", rows)
-        counts = {"bytes": scan.bytes, "inodes": scan.inodes}
+        counts = {"bytes": scan.size, "inodes": scan.inodes}
         _write(home + "/layer.json", json.dumps(counts).encode())
         if scan.unmade:
             _write(home + "/unmade", os.fsencode("\0".join(scan.unmade)))
+        os.rename(upper, home + "/fs")
         try:
             os.rename(home, f"{self.root}/{layer}")
         except OSError as exc:
@@ -109,10 +110,8 @@ class Shelf:
     def remove(self, layer: str) -> None:
         """Take a layer away: out of sight first, unlinked after."""
         trash = f"{self.active}/{self.place()}"
-        try:
+        with suppress(FileNotFoundError):
             os.rename(f"{self.root}/{layer}", f"{trash}/layer")
-        except FileNotFoundError:
-            pass
         clear(trash)
 
 
@@ -139,7 +138,7 @@ def clear(path: str) -> None:
     shutil.rmtree(path, onerror=_insist)
 
 
-def _insist(function: object, path: str, failure: object) -> None:
+def _insist(_function: object, path: str, _failure: object) -> None:
     """Make an unreadable directory ours and try again (a build may leave mode 0)."""
     with suppress(OSError):
         status = os.lstat(path)

@@ -71,7 +71,7 @@ def is_opaque(path: str) -> bool:
 
 
 def level_of(root: Path, layers: Sequence[str], ground: Path | None = None) -> Level:
-    """The root directory of a stack, as its parts.
+    """Give the root directory of a stack, as its parts.
 
     Raises:
         ContentMissing: a layer is gone.
@@ -98,7 +98,7 @@ def _unmade(home: str) -> frozenset[str]:
 
 
 def lookup(level: Level, parent: str, name: str) -> Found | None:
-    """What a merged directory shows under a name."""
+    """Find what a merged directory shows under a name."""
     rel = f"{parent}/{name}" if parent else name
     top: tuple[Branch, os.stat_result] | None = None
     below: list[Branch] = []
@@ -143,7 +143,7 @@ def children(level: Level, parent: str, *, whiteouts: bool = False) -> dict[str,
 def _child(
     level: Level, rel: str, branch: Branch, entry: os.DirEntry[str], whiteouts: bool
 ) -> Found | None:
-    """The child whose topmost appearance is `entry`; only directories need a look below."""
+    """Find a child from its topmost appearance; only directories need a look below."""
     if entry.is_dir(follow_symlinks=False) or any(rel in b.unmade for b in level):
         return lookup(level, rel.rpartition("/")[0], entry.name)
     status = entry.stat(follow_symlinks=False)
