@@ -1,0 +1,360 @@
+"""Unpack a layer's tar into an overlay-format directory, safe against any archive.
+
+Theory of operation
+    1. Names are resolved on a model of the layer (`nodes.Paths`), never by the kernel.
+    2. Files are made through descriptors of their directories, which were opened one component
+       at a time with O_NOFOLLOW, and with O_EXCL after removing what was there: nothing is
+       ever written through an existing name, link or hard link.
+    3. `.wh.x` becomes a character device 0:0 and `.wh..wh..opq` the attribute
+       `user.overlay.opaque`. Both hide only what is in the layers below, never an entry of
+       this layer, in whatever order they come.
+    4. Directories get their owner, mode, attributes and time at the end, deepest first.
+    5. Devices are left out: an ordinary user can not make them, and the sandbox has its own.
+
+Source: OCI image-spec layer.md; Linux Documentation/filesystems/overlayfs.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.engine.digest import Digest
+from pipelines.engine.errors import ImageError, StoreFull
+from pipelines.engine.images.attributes import set_attributes, stamp
+from pipelines.engine.images.nodes import Node, NodeKind, Paths, components
+from pipelines.engine.images.ownership import Ownership, current
+from pipelines.engine.images.tarread import LIMITS, Limits, Member, TarReader
+
+__all__ = ["Unpacked", "unpack"]
+
+_WHITEOUT, _OPAQUE, _META = b".wh.", b".wh..wh..opq", b".wh..wh."
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DESCRIPTORS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What was unpacked: the layer's diff_id and the size of its tar."""
+
+    diff_id: Digest
+    size: int
+
+
+def unpack(
+    read: Callable[[int], bytes],
+    into: Path,
+    lower: Path | None = None,
+    limits: Limits = LIMITS,
+    ownership: Ownership | None = None,
+) -> Unpacked:
+    """Unpack a plain tar stream into an empty directory.
+
+    Args:
+        read: gives at most n bytes of the tar, b"" at its end.
+        into: an empty directory.
+        lower: a view of the layers below, for links and directories that the layer builds on;
+            an empty directory for the lowest; None if it is not known.
+        limits: what counts as an attack.
+        ownership: which owners can be set; by default what this process may.
+
+    Raises:
+        ImageError: the archive is damaged, hostile or too large. StoreFull: no room.
+    """
+    reader = TarReader(read, limits)
+    base = os.fsencode(lower) if lower is not None else None
+    unpacker = _Unpacker(into, Paths(base, limits), ownership or current())
+    name = b""
+    try:
+        for member in reader:
+            name = member.name
+            unpacker.add(member, reader.content())
+        unpacker.finish()
+    except OSError as exc:
+        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreFull(f"no room to unpack a layer into {into}") from exc
+        raise ImageError(f"unpacking a layer, at {name[:200]!r}: {exc.strerror}") from exc
+    finally:
+        unpacker.close()
+    return Unpacked(reader.digest, reader.size)
+
+
+class _Unpacker:
+    def __init__(self, into: Path, paths: Paths, ownership: Ownership) -> None:
+        self._paths = paths
+        self._ownership = ownership
+        self._root = os.open(into, _OPEN)
+        self._open: OrderedDict[Node, int] = OrderedDict()
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        for descriptor in (*self._open.values(), self._root):
+            os.close(descriptor)
+        self._open.clear()
+
+    def add(self, member: Member, content: Iterator[bytes]) -> None:
+        """Put one entry of the archive on disk."""
+        parts = components(member.name)
+        if not parts:
+            if member.kind != "dir":
+                raise ImageError("the archive replaces the root directory by something else")
+            self._paths.root.member = member
+            return
+        *above, name = parts
+        if name.startswith(_WHITEOUT):
+            self._whiteout(above, name)
+        elif member.kind != "device":
+            parent = self._paths.directory(above, make=True)
+            assert parent is not None
+            self._put(member, parent, name, content)
+
+    def _put(self, member: Member, parent: Node, name: bytes, content: Iterator[bytes]) -> None:
+        if member.kind == "dir":
+            found = self._paths.child(parent, name)
+            if found is None or found.kind != "dir":
+                found = self._clear(parent, name, "dir")
+            found.member = member
+            self._make(found)
+            return
+        source = self._source(member) if member.kind == "hardlink" else None
+        if source is not None and source is parent.children.get(name):
+            return
+        node = self._clear(parent, name, "link" if _is_link(member, source) else "other")
+        at = self._descriptor(parent)
+        match member.kind:
+            case "file":
+                self._file(member, at, name, content)
+            case "symlink":
+                node.target = member.target
+                self._symlink(member, at, name)
+            case "fifo":
+                os.mkfifo(name, 0o600, dir_fd=at)
+                self._ownership.give(member.uid, member.gid, lambda u, g: _lchown(name, u, g, at))
+                os.chmod(name, member.mode, dir_fd=at)
+            case _:
+                assert source is not None
+                self._link(source, at, node)
+        node.made = True
+
+    def _file(self, member: Member, at: int, name: bytes, content: Iterator[bytes]) -> None:
+        descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
+        try:
+            for piece in content:
+                _write(descriptor, piece)
+            self._settle(member, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _settle(self, member: Member, descriptor: int) -> None:
+        """Set what is known of a file or directory: changing the owner clears bits, so first."""
+        self._ownership.give(member.uid, member.gid, lambda u, g: os.fchown(descriptor, u, g))
+        os.fchmod(descriptor, member.mode)
+        if member.xattrs:
+            set_attributes(descriptor, member.xattrs)
+        stamp(descriptor, member.mtime)
+
+    def _symlink(self, member: Member, at: int, name: bytes) -> None:
+        if not member.target or b"\0" in member.target:
+            raise ImageError(f"the archive has a link to nowhere: {member.name[:200]!r}")
+        os.symlink(member.target, name, dir_fd=at)
+        self._ownership.give(member.uid, member.gid, lambda u, g: _lchown(name, u, g, at))
+        when = (member.mtime, member.mtime)
+        os.utime(name, ns=when, dir_fd=at, follow_symlinks=False)
+
+    def _source(self, member: Member) -> Node:
+        """Find what a hard link names, which must stand in the archive before it or below."""
+        *above, last = components(member.target) or [b""]
+        directory = self._paths.directory(above, make=False)
+        found = self._paths.child(directory, last) if directory is not None else None
+        if found is None or found.kind in {"dir", "whiteout"}:
+            what = "a directory" if found is not None and found.kind == "dir" else "not there"
+            raise ImageError(
+                f"the archive has a hard link {member.name[:200]!r} to "
+                f"{member.target[:200]!r}, which is {what}"
+            )
+        return found
+
+    def _link(self, source: Node, at: int, node: Node) -> None:
+        above = source.parent
+        assert above is not None
+        node.target = source.target
+        if not source.made:
+            self._copy_up(source, at, node.name)
+            return
+        try:
+            os.link(
+                source.name,
+                node.name,
+                src_dir_fd=self._descriptor(above),
+                dst_dir_fd=at,
+                follow_symlinks=False,
+            )
+        except OSError as exc:
+            if exc.errno != errno.EMLINK:
+                raise
+            self._copy(source.name, self._descriptor(above), at, node.name)
+
+    def _copy_up(self, source: Node, at: int, name: bytes) -> None:
+        """Make a hard link to a file of a layer below: the file itself comes up."""
+        above = source.parent
+        assert above is not None
+        assert above.lower is not None
+        if source.kind == "link":
+            os.symlink(source.target, name, dir_fd=at)
+            return
+        directory = os.open(above.lower, _OPEN)
+        try:
+            self._copy(source.name, directory, at, name)
+        finally:
+            os.close(directory)
+
+    def _copy(self, source: bytes, directory: int, at: int, name: bytes) -> None:
+        reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            writer = os.open(name, _NEW, 0o600, dir_fd=at)
+            try:
+                while piece := os.read(reader, 1 << 20):
+                    _write(writer, piece)
+                self._settle(_described(reader, name), writer)
+            finally:
+                os.close(writer)
+        finally:
+            os.close(reader)
+
+    def _whiteout(self, above: list[bytes], name: bytes) -> None:
+        if name.startswith(_META) and name != _OPAQUE:
+            return  # AUFS's own bookkeeping
+        parent = self._paths.directory(above, make=not self._paths.known)
+        victim = name[len(_WHITEOUT) :]
+        if victim in {b"", b".", b".."}:
+            raise ImageError(f"the archive has a whiteout of nothing: {name!r}")
+        if parent is None:
+            return
+        if name == _OPAQUE:
+            self._hide(parent)
+            return
+        found = parent.children.get(victim)
+        if found is not None and found.made:
+            if found.kind == "dir":
+                self._hide(found)
+        elif self._paths.hides(parent, victim):
+            os.mknod(victim, stat.S_IFCHR, 0, dir_fd=self._descriptor(parent))
+            self._paths.add(parent, victim, "whiteout").made = True
+
+    def _hide(self, node: Node) -> None:
+        """Make a directory opaque, if there is or may be something to hide."""
+        node.children = {n: c for n, c in node.children.items() if c.made}
+        if node.parent is None:
+            self._hide_all(node)
+        elif node.lower is not None or self._paths.hides(node.parent, node.name):
+            self._make(node)
+            node.opaque = True
+        node.lower = None
+
+    def _hide_all(self, root: Node) -> None:
+        """Hide all that is below: overlayfs does not know an opaque root."""
+        if not self._paths.known:
+            raise ImageError("the archive hides the whole root, and what is below is not known")
+        for name in os.listdir(root.lower) if root.lower is not None else ():
+            if name not in root.children:
+                os.mknod(name, stat.S_IFCHR, 0, dir_fd=self._root)
+                self._paths.add(root, name, "whiteout").made = True
+
+    def _clear(self, parent: Node, name: bytes, kind: NodeKind) -> Node:
+        """Remove what the archive made under a name before, and take the name."""
+        before = parent.children.get(name)
+        if before is not None and before.made:
+            at = self._descriptor(parent)
+            if before.kind == "dir":
+                self._forget(before)
+                shutil.rmtree(os.fsdecode(name), dir_fd=at)
+            else:
+                os.unlink(name, dir_fd=at)
+        return self._paths.replace(parent, name, kind)
+
+    def _make(self, node: Node) -> None:
+        """Make a directory, and those above it, on disk."""
+        if node.made:
+            return
+        parent = node.parent
+        assert parent is not None
+        os.mkdir(node.name, 0o700, dir_fd=self._descriptor(parent))
+        node.made = True
+
+    def _descriptor(self, node: Node) -> int:
+        """Give a descriptor of a directory, making it first if it comes from below."""
+        if node.parent is None:
+            return self._root
+        if (found := self._open.get(node)) is not None:
+            self._open.move_to_end(node)
+            return found
+        self._make(node)
+        made = os.open(node.name, _OPEN, dir_fd=self._descriptor(node.parent))
+        self._open[node] = made
+        if len(self._open) > _DESCRIPTORS:
+            os.close(self._open.popitem(last=False)[1])
+        return made
+
+    def _forget(self, node: Node) -> None:
+        """Close the descriptors of a directory that goes away and of all below it."""
+        todo = [node]
+        while todo:
+            gone = todo.pop()
+            todo.extend(gone.children.values())
+            if (descriptor := self._open.pop(gone, None)) is not None:
+                os.close(descriptor)
+
+    def finish(self) -> None:
+        """Give the directories what is known of them, deepest first."""
+        made = [self._paths.root]
+        for node in made:
+            made.extend(c for c in node.children.values() if c.kind == "dir" and c.made)
+        for node in reversed(made):
+            self._settle_directory(node)
+
+    def _settle_directory(self, node: Node) -> None:
+        descriptor = self._descriptor(node)
+        if node.opaque:
+            os.setxattr(descriptor, "user.overlay.opaque", b"y")
+        member = node.member
+        if member is None and node.lower is not None:
+            below = os.open(node.lower, _OPEN)
+            try:
+                member = _described(below, node.name)
+            finally:
+                os.close(below)
+        self._settle(member or Member(node.name, "dir", 0o755, 0, 0, 0, 0), descriptor)
+
+
+def _is_link(member: Member, source: Node | None) -> bool:
+    return member.kind == "symlink" or (source is not None and source.kind == "link")
+
+
+def _described(descriptor: int, name: bytes) -> Member:
+    found = os.fstat(descriptor)
+    xattrs = {key: os.getxattr(descriptor, key) for key in os.listxattr(descriptor)}
+    return Member(
+        name=name,
+        kind="dir" if stat.S_ISDIR(found.st_mode) else "file",
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        size=found.st_size,
+        mtime=found.st_mtime_ns,
+        xattrs=xattrs,
+    )
+
+
+def _lchown(name: bytes, uid: int, gid: int, at: int) -> None:
+    os.chown(name, uid, gid, dir_fd=at, follow_symlinks=False)
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    written = os.write(descriptor, piece)
+    while written < len(piece):
+        written += os.write(descriptor, piece[written:])
