@@ -1,0 +1,101 @@
+"""Image configuration: what a container says about its commands and its image.
+
+Source: OCI image-spec config.md; Docker's Healthcheck extension of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.engine.api.values import Healthcheck, Port
+from pipelines.engine.digest import canonical
+
+__all__ = ["Config", "put", "take"]
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def put(pairs: Pairs, name: str, value: str) -> Pairs:
+    """Set a name: where it stands, or at the end."""
+    return tuple({**dict(pairs), name: value}.items())
+
+
+def take(pairs: Pairs, name: str) -> Pairs:
+    """Remove a name."""
+    return tuple(pair for pair in pairs if pair[0] != name)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration; None for entrypoint and arguments that nobody set."""
+
+    env: Pairs = ()
+    workdir: str = ""
+    user: str = ""
+    entrypoint: tuple[str, ...] | None = None
+    default_args: tuple[str, ...] | None = None
+    labels: Pairs = ()
+    annotations: Pairs = ()
+    ports: tuple[Port, ...] = ()
+    healthcheck: Healthcheck | None = None
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+
+    @classmethod
+    def of_image(cls, document: Mapping[str, Any]) -> "Config":
+        """Read an OCI config document; absent and null are the same."""
+        config = document.get("config") or {}
+        env = (line.partition("=") for line in config.get("Env") or ())
+        health = config.get("Healthcheck")
+        return cls(
+            env=tuple((name, value) for name, _, value in env),
+            workdir=config.get("WorkingDir") or "",
+            user=config.get("User") or "",
+            entrypoint=_words(config.get("Entrypoint")),
+            default_args=_words(config.get("Cmd")),
+            labels=tuple((config.get("Labels") or {}).items()),
+            ports=tuple(Port.parse(text) for text in config.get("ExposedPorts") or ()),
+            healthcheck=Healthcheck.of_image(health) if health else None,
+            volumes=tuple(config.get("Volumes") or ()),
+            stop_signal=config.get("StopSignal") or "",
+        )
+
+    def over(self, older: "Config") -> "Config":
+        """Lay this image's configuration over that of the container it is loaded into."""
+        mine = {port.spelled for port in self.ports}
+        return replace(
+            self,
+            env=tuple((dict(older.env) | dict(self.env)).items()),
+            labels=tuple((dict(older.labels) | dict(self.labels)).items()),
+            annotations=older.annotations,
+            ports=(*(p for p in older.ports if p.spelled not in mine), *self.ports),
+        )
+
+    def document(self, platform: str) -> str:
+        """Write the OCI config document, canonical, without `rootfs` and `history`."""
+        os, _, rest = platform.partition("/")
+        architecture, _, variant = rest.partition("/")
+        config: dict[str, Any] = {
+            "Env": [f"{name}={value}" for name, value in self.env],
+            "WorkingDir": self.workdir,
+            "User": self.user,
+            "Entrypoint": list(self.entrypoint or ()),
+            "Cmd": list(self.default_args or ()),
+            "Labels": dict(self.labels),
+            "ExposedPorts": {port.spelled: {} for port in self.ports},
+            "Healthcheck": self.healthcheck.image() if self.healthcheck else None,
+            "Volumes": {path: {} for path in self.volumes},
+            "StopSignal": self.stop_signal,
+        }
+        document: dict[str, Any] = {
+            "os": os,
+            "architecture": architecture,
+            "config": {name: value for name, value in config.items() if value},
+        }
+        if variant:
+            document["variant"] = variant
+        return canonical(document).decode()
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)

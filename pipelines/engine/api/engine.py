@@ -1,0 +1,86 @@
+"""The contract of the engine that fields call: what forcing a leaf may ask for.
+
+Fields that extend the graph never call it (`from` and `import` do: an image's configuration
+decides what follows). Everything is awaited in the query's own scope, so that a client that
+leaves cancels what only it was waiting for. Errors are `EngineError`s.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines.engine.op import Edge, Op
+from pipelines.engine.result import Result
+from pipelines.engine.tree import Entry, Tree
+
+__all__ = ["Engine", "Image"]
+
+
+class Image(Protocol):
+    """A pinned image: `digest` names it, `config` is its OCI config document."""
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest, or that of a package image's recipe."""
+        ...
+
+    @property
+    def reference(self) -> str:
+        """What it was asked for as, with what it was pinned to."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The OCI config document."""
+        ...
+
+
+class Engine(Protocol):
+    """What the API asks of the engine."""
+
+    @property
+    def workdir(self) -> Path:
+        """The directory that the session's relative host paths start from."""
+        ...
+
+    @property
+    def platform(self) -> str:
+        """The platform of a container that names none: `linux/amd64`."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version that the session answers."""
+        ...
+
+    async def solve(self, op: Op) -> Result:
+        """Give an op's result, from the cache or by running it."""
+        ...
+
+    async def tree(self, edge: Edge) -> Tree:
+        """Solve an edge and give it as a tree; a snapshot is read as one."""
+        ...
+
+    async def resolve_image(self, ref: str, platform: str) -> Image:
+        """Pin an image reference for a platform."""
+        ...
+
+    async def import_image(self, edge: Edge, tag: str) -> Image:
+        """Read the image out of an archive, a file tree; `tag` chooses among several."""
+        ...
+
+    async def blob(self, digest: str) -> bytes:
+        """Give a blob whole: an exec's output."""
+        ...
+
+    async def read(self, entry: Entry, limit: int | None) -> bytes:
+        """Give a file's bytes, at most `limit` of them."""
+        ...
+
+    async def export_tree(self, tree: Tree, path: str, wipe: bool) -> str:
+        """Write a tree into a host directory and give that directory's absolute path."""
+        ...
+
+    async def export_file(self, tree: Tree, path: str, allow_parent_dir_path: bool) -> str:
+        """Write a file tree to a host path and give the absolute path that was written."""
+        ...

@@ -1,0 +1,102 @@
+"""Container fields that come from images and become images."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pipelines.engine.api.config import Config
+from pipelines.engine.api.container import Container
+from pipelines.engine.api.engine import Image
+from pipelines.engine.api.file import File
+from pipelines.engine.api.session import Session
+from pipelines.engine.errors import QueryError, UnsupportedField
+from pipelines.engine.op import Archive, Edge, Rootfs, Scratch, Variant
+
+__all__ = ["FIELDS"]
+
+
+async def from_(
+    session: Session, it: Container, *, address: str, registry_service: object
+) -> Container:
+    """Start from an image."""
+    if registry_service is not None:
+        raise UnsupportedField("Container.from(registryService)")
+    return _loaded(it, await session.engine.resolve_image(address, it.platform))
+
+
+async def import_(session: Session, it: Container, *, source: File, tag: str) -> Container:
+    """Start from the image in an archive."""
+    return _loaded(it, await session.engine.import_image(source.edge, tag))
+
+
+def _loaded(it: Container, image: Image) -> Container:
+    root = Edge(Rootfs(str(image.digest), it.platform, image.reference))
+    config = Config.of_image(image.config).over(it.config)
+    return replace(it, rootfs=root, config=config, image=image.reference)
+
+
+def image_ref(_session: Session, it: Container) -> str:
+    """Give the reference of the image that this still is.
+
+    Raises:
+        QueryError: it is not an image's root filesystem, or no longer.
+    """
+    if not it.image:
+        raise QueryError(
+            "Container.imageRef: the root filesystem is not that of an image; ask right after from"
+        )
+    return it.image
+
+
+def as_tarball(
+    _session: Session,
+    it: Container,
+    *,
+    platform_variants: tuple[Container, ...],
+    forced_compression: str | None,
+    media_types: str,
+) -> File:
+    """Write an image archive; with variants, an empty receiver is not one of them."""
+    own = () if platform_variants and isinstance(it.rootfs.op, Scratch) else (it,)
+    variants = tuple(_variant(one) for one in (*own, *platform_variants))
+    platforms = [variant.platform for variant in variants]
+    twice = sorted({name for name in platforms if platforms.count(name) > 1})
+    if twice:
+        raise QueryError(f"an image holds one variant a platform, got two for {', '.join(twice)}")
+    return File(Edge(Archive(variants, forced_compression or "", media_types)))
+
+
+def _variant(it: Container) -> Variant:
+    annotations = tuple(sorted(it.config.annotations))
+    return Variant(it.rootfs, it.platform, it.config.document(it.platform), annotations)
+
+
+async def export(
+    session: Session,
+    it: Container,
+    *,
+    path: str,
+    platform_variants: tuple[Container, ...],
+    forced_compression: str | None,
+    media_types: str,
+    expand: bool,
+) -> str:
+    """Write an image archive to the host."""
+    archive = as_tarball(
+        session,
+        it,
+        platform_variants=platform_variants,
+        forced_compression=forced_compression,
+        media_types=media_types,
+    )
+    tree = await session.engine.tree(archive.edge)
+    return await session.engine.export_file(tree, it.text(path, expand), False)
+
+
+FIELDS: dict[str, Callable[..., Any]] = {
+    "asTarball": as_tarball,
+    "export": export,
+    "from": from_,
+    "imageRef": image_ref,
+    "import": import_,
+}

@@ -1,0 +1,31 @@
+"""What all fields of a session share: the engine, the schema, the objects behind ids."""
+
+import hashlib
+import hmac
+import secrets
+from itertools import count
+
+from pipelines.engine.api.engine import Engine
+from pipelines.engine.api.ids import Objects
+from pipelines.engine.api.schema import Schema
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One client session."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.schema = Schema()
+        self.objects = Objects()
+        self._salt = secrets.token_bytes(32)
+        self._counter = count()
+
+    def mark(self, secret: bytes) -> str:
+        """Tell secrets of one name apart without saying anything about them outside."""
+        return hmac.new(self._salt, secret, hashlib.sha256).hexdigest()
+
+    def nonce(self) -> str:
+        """Give a text that no other call of any session gives."""
+        return f"{self._salt[:8].hex()}-{next(self._counter)}"

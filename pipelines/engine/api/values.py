@@ -1,0 +1,162 @@
+"""Small objects that the API answers with: variables, labels, ports, health checks, stats."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipelines.engine.api.session import Session
+from pipelines.engine.errors import QueryError
+
+__all__ = ["EnvVariable", "Healthcheck", "Label", "Port", "Stat", "fields_of"]
+
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+_UNITS["h"] = 60 * _UNITS["m"]
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvVariable:
+    """An environment variable."""
+
+    TYPE: ClassVar[str] = "EnvVariable"
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An image label."""
+
+    TYPE: ClassVar[str] = "Label"
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An exposed port."""
+
+    TYPE: ClassVar[str] = "Port"
+
+    port: int
+    protocol: str = "TCP"
+    description: str | None = None
+    experimental_skip_healthcheck: bool = False
+
+    @property
+    def spelled(self) -> str:
+        """As an image config spells it: `8080/tcp`."""
+        return f"{self.port}/{self.protocol.lower()}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Port":
+        """Read an image config's spelling."""
+        number, _, protocol = text.partition("/")
+        return cls(int(number), (protocol or "tcp").upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """A container's health check; durations as they were given, "" where they were not."""
+
+    TYPE: ClassVar[str] = "HealthcheckConfig"
+
+    args: tuple[str, ...]
+    shell: bool = False
+    interval: str = ""
+    timeout: str = ""
+    start_period: str = ""
+    start_interval: str = ""
+    retries: int = 0
+
+    @classmethod
+    def of_image(cls, document: Mapping[str, Any]) -> "Healthcheck":
+        """Read the image config's form of it."""
+        kind, *args = document.get("Test") or [""]
+        return cls(
+            tuple(args),
+            kind == "CMD-SHELL",
+            _spelled(document.get("Interval", 0)),
+            _spelled(document.get("Timeout", 0)),
+            _spelled(document.get("StartPeriod", 0)),
+            _spelled(document.get("StartInterval", 0)),
+            document.get("Retries", 0),
+        )
+
+    def image(self) -> dict[str, Any]:
+        """Write the image config's form of it."""
+        numbers = {
+            "Interval": nanoseconds(self.interval),
+            "Timeout": nanoseconds(self.timeout),
+            "StartPeriod": nanoseconds(self.start_period),
+            "StartInterval": nanoseconds(self.start_interval),
+            "Retries": self.retries,
+        }
+        test = ["CMD-SHELL" if self.shell else "CMD", *self.args]
+        return {"Test": test} | {name: number for name, number in numbers.items() if number}
+
+
+def nanoseconds(text: str) -> int:
+    """Read a duration as Go spells it (`1m30s`); "" is 0.
+
+    Raises:
+        QueryError: not a duration.
+    """
+    if _DURATION.sub("", text):
+        raise QueryError(f"not a duration: {text!r}; write it like 1m30s or 500ms")
+    return round(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+
+
+def _spelled(number: int) -> str:
+    return f"{number / 10**9:g}s" if number else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is at a path; `permissions` are the mode's lower bits, `size` is bytes."""
+
+    TYPE: ClassVar[str] = "Stat"
+
+    name: str
+    file_type: str
+    size: int
+    permissions: int
+
+
+Getter = Callable[[Session, Any], object]
+
+
+def fields_of(*names: tuple[str, str]) -> dict[str, Getter]:
+    """Make a table of fields (GraphQL name, attribute) that answer what an object holds."""
+
+    def getter(attribute: str) -> Getter:
+        return lambda _session, value: getattr(value, attribute)
+
+    return {name: getter(attribute) for name, attribute in names}
+
+
+NAMED = fields_of(("name", "name"), ("value", "value"))
+PORT = fields_of(
+    ("port", "port"),
+    ("protocol", "protocol"),
+    ("description", "description"),
+    ("experimentalSkipHealthcheck", "experimental_skip_healthcheck"),
+)
+HEALTHCHECK = fields_of(
+    ("args", "args"),
+    ("shell", "shell"),
+    ("interval", "interval"),
+    ("timeout", "timeout"),
+    ("startPeriod", "start_period"),
+    ("startInterval", "start_interval"),
+    ("retries", "retries"),
+)
+STAT = fields_of(
+    ("name", "name"),
+    ("fileType", "file_type"),
+    ("size", "size"),
+    ("permissions", "permissions"),
+)
