@@ -70,8 +70,8 @@ class Masks:
 class Descriptors:
     """The descriptors that bwrap inherits, by what they are for; None is not passed.
 
-    `binary` is bwrap itself when it is started from a descriptor: naming it as `--block-fd`
-    makes bwrap close it before the command starts.
+    `binary` is the directory that bwrap was started from, if it was from a descriptor: naming
+    it as `--block-fd` makes bwrap close it before the command starts.
     """
 
     seccomp: int | None = None
@@ -192,7 +192,8 @@ def _capabilities(spec: Spec, capabilities: Iterable[str]) -> list[str]:
 
 
 def _environment(env: Mapping[str, str]) -> list[str]:
-    options: list[str] = []
+    # bwrap's own environment is empty but for the place of its libraries.
+    options = ["--unsetenv", "LD_LIBRARY_PATH"]
     for name in sorted(env):
         if not name or "=" in name:
             raise SandboxError(

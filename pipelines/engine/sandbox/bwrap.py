@@ -3,13 +3,8 @@
 One run is one task and no thread. All descriptors of a run (both output pipes, the status
 pipe, the pidfds) are watched by one epoll descriptor, and that is what the event loop waits
 for; so a run costs the loop one registration however much happens in it.
-
-bwrap is run from a sealed copy in memory where the kernel allows it. Two reasons: a user
-other than root may be unable to reach the file (below a 0700 directory), and a command that
-opens /proc/1/exe holds nothing that it could overwrite (CVE-2019-5736 was that in runc).
 """
 
-import fcntl
 import os
 from collections.abc import Mapping
 
@@ -17,6 +12,7 @@ import anyio
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox import argv
+from pipelines.engine.sandbox import binary as binaries
 from pipelines.engine.sandbox.base import Exit, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
 from pipelines.engine.sandbox.namespace import Mode
@@ -26,8 +22,6 @@ from pipelines.engine.sandbox.userns import UserNamespaces
 from pipelines.engine.sandbox.watch import Sink, Watch
 
 __all__ = ["Bubblewrap"]
-
-_MEMFD_EXEC = 0x10  # Linux 6.3; earlier kernels refuse it and need no flag
 
 
 class Bubblewrap:
@@ -41,7 +35,7 @@ class Bubblewrap:
     def __init__(self, binary: str, mode: Mode) -> None:
         self._binary = binary
         self._mode: Mode = mode
-        self._image = _sealed_copy(binary)
+        self._staged = binaries.stage(binary)
         self._filter = _memory("seccomp", program(single=mode == "single"))
         self._masks = argv.masks(_kinds())
         self._capabilities = _available()
@@ -50,7 +44,7 @@ class Bubblewrap:
     def close(self) -> None:
         """Give back the descriptors that are kept between runs."""
         self._namespaces.close()
-        for fd in (self._image, self._filter):
+        for fd in (self._staged, self._filter):
             if fd is not None:
                 os.close(fd)
 
@@ -85,14 +79,15 @@ class Bubblewrap:
             seccomp = os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY | os.O_CLOEXEC)
             opened.append(seccomp)
             userns = self._namespaces.descriptor(spec.uid)
-            fds = argv.Descriptors(seccomp, status[1], userns, self._image)
+            fds = argv.Descriptors(seccomp, status[1], userns, self._staged)
             options = argv.arguments(spec, fds, self._masks, self._capabilities)
             args = _memory("args", argv.encode(options))
             opened.append(args)
             passed = (fds.seccomp, fds.status, fds.userns, fds.binary, args)
             process = launch(
                 ["bwrap", "--args", str(args), "--", *spec.args],
-                executable=self._binary if fds.binary is None else f"/proc/self/fd/{fds.binary}",
+                directory=self._staged,
+                executable=self._binary,
                 stdio=(stdin, out, err),
                 fds=[fd for fd in passed if fd is not None],
                 status=status[0],
@@ -153,24 +148,6 @@ def _write_all(fd: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(fd, left) :]
-
-
-def _sealed_copy(binary: str) -> int | None:
-    """Copy a program into memory that nobody can change; None where such can not be run."""
-    with open(binary, "rb") as file:
-        content = file.read()
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-    try:
-        fd = os.memfd_create("bwrap", flags | _MEMFD_EXEC)
-    except OSError:
-        fd = os.memfd_create("bwrap", flags)
-    _write_all(fd, content)
-    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    if os.access(f"/proc/self/fd/{fd}", os.X_OK):
-        return fd
-    os.close(fd)
-    return None
 
 
 def _kinds() -> dict[str, str]:

@@ -109,6 +109,7 @@ def launch(
     command: Sequence[str],
     *,
     executable: str,
+    directory: int | None,
     stdio: tuple[int, int, int],
     fds: Sequence[int],
     status: int,
@@ -116,8 +117,13 @@ def launch(
 ) -> Process:
     """Start bwrap with an empty environment on the thread that calls.
 
-    The thread must live as long as the run: `--die-with-parent` is tied to it.
+    The thread must live as long as the run: `--die-with-parent` is tied to it. When there is
+    a descriptor of a `directory` with a copy of bwrap and its libraries, that copy is run.
     """
+    env = {}
+    if directory is not None:
+        executable = f"/proc/self/fd/{directory}/bwrap"
+        env = {"LD_LIBRARY_PATH": f"/proc/self/fd/{directory}"}
     extra: Mapping[str, Any] = {}
     if identity is not None:  # makes Popen fork instead of vfork, so only when needed
         extra = {
@@ -128,7 +134,7 @@ def launch(
     popen = subprocess.Popen(
         command,
         executable=executable,
-        env={},
+        env=env,
         cwd="/",
         stdin=stdio[0],
         stdout=stdio[1],
