@@ -89,7 +89,7 @@ async def _embedded(session: Session) -> AsyncIterator["dagger.Client"]:
         async with _client(address):
             yield dagger.dag
     except Exception as exc:
-        if not isinstance(exc, EngineUnavailable) and (ended := session.epitaph()):
+        if ended := session.epitaph():
             exc.add_note(ended)
         raise
     finally:

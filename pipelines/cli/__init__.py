@@ -1,0 +1,1 @@
+"""The `pipelines` command: parse, call, print."""

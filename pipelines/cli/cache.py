@@ -1,0 +1,96 @@
+"""`pipelines cache ls|prune|verify`: the embedded engine's store.
+
+The store is read where sessions read it: by the engine's own program, inside its namespaces, where
+files that commands left as other users can be read and deleted.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines._errors import EngineUnavailable
+from pipelines._session import command, environment
+
+__all__ = ["arguments", "main", "show"]
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the cache command; give the exit code: 7 if `verify` found damage."""
+    import os
+
+    options = _parser().parse_args(argv)
+    done = subprocess.run(
+        command(*arguments(options)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=environment(os.environ),
+        check=False,
+    )
+    if options.json:
+        sys.stdout.write(done.stdout.decode(errors="replace"))
+        return done.returncode
+    for line in done.stdout.splitlines():
+        sys.stdout.write(show(_read(line)) + "\n")
+    return done.returncode
+
+
+def arguments(options: argparse.Namespace) -> list[str]:
+    """Spell the engine's arguments: `--cache prune --max-bytes 10GB`."""
+    result = ["--cache", str(options.action)]
+    for name in ("max_bytes", "older_than"):
+        if value := getattr(options, name, None):
+            result += [f"--{name.replace('_', '-')}", str(value)]
+    if getattr(options, "all", False):
+        result.append("--all")
+    return result
+
+
+def show(entry: dict[str, Any]) -> str:
+    """Write one object of the engine's answer as a line: text as it is, numbers of bytes short."""
+    if "text" in entry:
+        return str(entry["text"])
+    return "  ".join(
+        f"{_size(value) if 'bytes' in name else value}"
+        if name in ("kind", "name")
+        else f"{name.replace('_', ' ')}: {_size(value) if 'bytes' in name else value}"
+        for name, value in entry.items()
+    )
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError as exc:
+        raise EngineUnavailable(
+            f"the engine's answer is not JSON: {line.decode(errors='replace')!r}"
+        ) from exc
+    return entry if isinstance(entry, dict) else {"text": entry}
+
+
+def _size(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return str(value)
+    size, unit = float(value), UNITS[0]
+    for unit in UNITS:
+        if size < 1024 or unit == UNITS[-1]:  # noqa: PLR2004 - bytes in a KiB
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("pipelines cache", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="the engine's answer, as JSON lines")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ls|prune|verify")
+    actions.add_parser("ls", help="show what takes how much space")
+    prune = actions.add_parser("prune", help="delete what is old or too much")
+    prune.add_argument("--max-bytes", metavar="SIZE", help="keep at most this, such as 10GB")
+    prune.add_argument("--older-than", metavar="AGE", help="delete what was unused for, such as 7d")
+    prune.add_argument("--all", action="store_true", help="delete all that is not in use")
+    actions.add_parser("verify", help="check that content is what its digest says")
+    return parser

@@ -1,0 +1,160 @@
+"""`pipelines run`: run stages at once, on one session; show progress; deliver their results.
+
+The engine's process is started first of all, before the SDK and the user's module are imported: the
+two take about as long, so one of them costs nothing.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines._connect import choose
+from pipelines._errors import UsageError
+from pipelines._session import Session
+from pipelines.cli.discover import Stage, find, load, select, stages
+from pipelines.cli.flags import Flag, assign, flags
+from pipelines.cli.progress import display, finish
+from pipelines.report.run import Run
+
+__all__ = ["Call", "Options", "main", "parse", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command's own options. `words` are the stages' names, `rest` their flags, unread."""
+
+    words: tuple[str, ...]
+    rest: tuple[str, ...]
+    file: str = ""
+    engine: Literal["auto", "embedded", "dagger"] = "auto"
+    jobs: int | None = None
+    export: Path | None = None
+    progress: str = "auto"
+    fail_fast: bool = True
+    help: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A stage with the values of its parameters."""
+
+    stage: Stage
+    arguments: Mapping[str, Any]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the stages that the arguments name; give the exit code."""
+    options = parse(argv)
+    if options.help and not options.words:
+        sys.stdout.write(_parser().format_help())
+        return 0
+    if options.help:
+        sys.stdout.write(_stage_help(_chosen(options)))
+        return 0
+    run = Run(display(options.progress, sys.stderr))
+    session = _session(options, run)
+    try:
+        calls = plan(options, _chosen(options), os.environ)
+    except BaseException:
+        run.close()
+        if session:
+            session.kill()
+            session.close()
+        raise
+    from pipelines.cli.perform import perform
+
+    code, failure = perform(calls, options, run, session)
+    finish(run, options.progress, code, failure, sys.stderr)
+    return code
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command's own options; what is left must be stages' names, then their flags.
+
+    Raises:
+        UsageError: a value is wrong, or a flag comes before the first name.
+    """
+    known, rest = _parser().parse_known_args(list(argv))
+    words: list[str] = []
+    while rest and not rest[0].startswith("-"):
+        words.append(rest.pop(0))
+    if rest and not words:
+        raise UsageError(f"name a stage before its flags; the first word here is {rest[0]}")
+    if not words and not known.help:
+        raise UsageError("name at least one stage; `pipelines list` shows them")
+    if known.jobs is not None and known.jobs < 1:
+        raise UsageError(f"--jobs takes a number from 1 on; got {known.jobs}")
+    fields = vars(known)
+    fields["export"] = Path(known.export).absolute() if known.export else None
+    return Options(words=tuple(words), rest=tuple(rest), **fields)
+
+
+def plan(options: Options, chosen: Sequence[Stage], environ: Mapping[str, str]) -> list[Call]:
+    """Give every stage its values. A flag that several stages have goes to all of them.
+
+    Raises:
+        UsageError: a flag or a value is wrong.
+    """
+    from pipelines.cli.values import Reader
+
+    wanted = {stage.name: flags(stage.name, stage.call) for stage in chosen}
+    every: list[Flag] = [flag for its in wanted.values() for flag in its]
+    given = assign(every, options.rest)
+    reader = Reader(options.export and options.export.resolve(), environ)
+    return [Call(stage, reader.values(wanted[stage.name], given)) for stage in chosen]
+
+
+def _chosen(options: Options) -> list[Stage]:
+    where, module = find(Path.cwd(), options.file)
+    from pipelines._fastimport import import_dagger
+
+    import_dagger()
+    return select(stages(load(where, module)), list(options.words))
+
+
+def _session(options: Options, run: Run) -> Session | None:
+    if choose(options.engine, os.environ, sys.platform) != "embedded":
+        return None
+    return Session.start(jobs=options.jobs, listen=run.listen)
+
+
+def _stage_help(chosen: Sequence[Stage]) -> str:
+    import inspect
+
+    parts = []
+    for stage in chosen:
+        usage = " ".join(flag.usage for flag in flags(stage.name, stage.call))
+        text = inspect.getdoc(stage.call) or ""
+        parts.append(f"usage: pipelines run {stage.name} {usage}".rstrip() + f"\n\n{text}\n")
+    return "\n".join(parts)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        "pipelines run",
+        usage="pipelines run STAGE… [--flag value…] [options]",
+        description="Run stages. `pipelines run STAGE --help` shows a stage's flags.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="show this, or a stage's flags")
+    parser.add_argument("-f", "--file", default="", help="the Python file with the stages")
+    parser.add_argument("--export", metavar="DEST", help="where directories and files are written")
+    parser.add_argument("--jobs", type=int, metavar="N", help="commands at a time (cores)")
+    parser.add_argument("--engine", choices=("auto", "embedded", "dagger"), default="auto")
+    parser.add_argument("--progress", choices=("auto", "plain", "json"), default="auto")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--fail-fast", dest="fail_fast", action="store_true", default=True)
+    pace.add_argument(
+        "--keep-going", dest="fail_fast", action="store_false", help="let the other stages end"
+    )
+    return parser
