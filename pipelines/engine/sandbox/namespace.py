@@ -23,7 +23,7 @@ from typing import Literal
 
 from pipelines.engine.errors import SandboxError
 
-__all__ = ["Finding", "Mode", "Range", "enter", "extents", "subordinate"]
+__all__ = ["Mode", "Range", "enter", "extents", "subordinate"]
 
 Mode = Literal["root", "ranges", "single"]
 
@@ -49,16 +49,6 @@ class Range:
 
     start: int
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at, whether it is well, and what to do if it is not."""
-
-    name: str
-    ok: bool
-    seen: str
-    remedy: str = ""
 
 
 def enter() -> Mode:
@@ -203,11 +193,11 @@ def _map_ranges(
     try:
         os.dup2(said, 2)
         if os.read(go, 1):
-            status = 0
-            for program, *words in commands:
-                command = [program, str(parent), *words]
-                ended = os.spawnv(os.P_WAIT, program, command)
-                status = status or ended
+            started = [
+                os.spawnv(os.P_NOWAIT, program, [program, str(parent), *words])  # noqa: S606
+                for program, *words in commands
+            ]
+            status = max(os.waitpid(child, 0)[1] for child in started)
     finally:
         os._exit(status and 1)
 
@@ -231,5 +221,3 @@ def _check(result: int, what: str) -> None:
         f"entering the session's namespace: {what} as user {os.geteuid()}: "
         f"{os.strerror(code)}; {_HINT}"
     )
-
-

@@ -73,7 +73,7 @@ class Process:
         return b"}" in self._said
 
     def exit_code(self) -> int | None:
-        """The command's exit code; None when it was never executed, or killed with pid 1."""
+        """Give the command's exit code; None if it was not executed, or killed with pid 1."""
         for document in _documents(self._said):
             if "exit-code" in document:
                 return int(document["exit-code"])
@@ -109,21 +109,16 @@ def launch(
     command: Sequence[str],
     *,
     executable: str,
-    directory: int | None,
+    env: Mapping[str, str],
     stdio: tuple[int, int, int],
     fds: Sequence[int],
     status: int,
     identity: Identity | None,
 ) -> Process:
-    """Start bwrap with an empty environment on the thread that calls.
+    """Start bwrap on the thread that calls.
 
-    The thread must live as long as the run: `--die-with-parent` is tied to it. When there is
-    a descriptor of a `directory` with a copy of bwrap and its libraries, that copy is run.
+    The thread must live as long as the run: `--die-with-parent` is tied to it.
     """
-    env = {}
-    if directory is not None:
-        executable = f"/proc/self/fd/{directory}/bwrap"
-        env = {"LD_LIBRARY_PATH": f"/proc/self/fd/{directory}"}
     extra: Mapping[str, Any] = {}
     if identity is not None:  # makes Popen fork instead of vfork, so only when needed
         extra = {

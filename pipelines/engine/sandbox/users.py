@@ -95,13 +95,11 @@ def _checked(number: str, kind: str) -> int:
 
 
 def _accounts(passwd: bytes) -> list[_Account]:
-    found = []
-    for fields in _rows(passwd):
-        if len(fields) >= 6 and _is_number(fields[2]) and _is_number(fields[3]):  # noqa: PLR2004
-            found.append(
-                _Account(fields[0], int(fields[2]), int(fields[3]), fields[5] or "/")
-            )
-    return found
+    return [
+        _Account(fields[0], int(fields[2]), int(fields[3]), fields[5] or "/")
+        for fields in _rows(passwd)
+        if len(fields) >= 6 and _is_number(fields[2]) and _is_number(fields[3])  # noqa: PLR2004
+    ]
 
 
 def _groups(group: bytes) -> list[_Group]:
