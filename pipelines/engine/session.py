@@ -30,6 +30,7 @@ WITH_VALUE = ("--label", "--project", "--workspace", "-W", "--progress")
 WITHOUT_VALUE = ("--load-workspace-modules", "--skip-workspace-modules", "--silent", "-s")
 USAGE = 2
 ENGINE_UNREACHABLE = 5
+INTERNAL = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"{VERSION}\n")
         return 0
-    from pipelines.engine.errors import EngineError
     from pipelines.engine.sandbox import namespace
 
     try:
@@ -98,18 +98,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import anyio
 
         anyio.run(_session, options, mode)
-    except EngineError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return ENGINE_UNREACHABLE
-    except BaseExceptionGroup as group:
-        sys.stderr.write(f"error: {_first(group)}\n")
-        return ENGINE_UNREACHABLE
+    except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
+        return _report(_first(error))
     return 0
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _report(error: BaseException) -> int:
+    """Say why the session could not go on; the exit code."""
+    from pipelines.engine.errors import EngineError
+
+    if isinstance(error, EngineError):
+        sys.stderr.write(f"error: {error}\n")
+        return ENGINE_UNREACHABLE
+    import traceback
+
+    traceback.print_exception(error)
+    sys.stderr.write("error: this is a bug in the embedded engine; please report it\n")
+    return INTERNAL
+
+
+def _first(error: BaseException) -> BaseException:
     """Take the first leaf of a group: the others are its consequences."""
-    error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -26,15 +26,17 @@ from pipelines.engine.errors import PathError, SandboxError
 from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, TempMount
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
-from pipelines.engine.sandbox.users import User, resolve_user
+from pipelines.engine.sandbox import cabundle, users
+from pipelines.engine.sandbox.users import User
 from pipelines.engine.snapshots import inroot
 from pipelines.engine.snapshots.base import Active, Snapshots
 from pipelines.engine.tree import Tree
 
-__all__ = ["CA_INSIDE", "Host", "Room", "Rooms", "Secrets"]
+__all__ = ["HOSTNAME", "Host", "Room", "Rooms", "Secrets"]
 
 HOSTNAME = "dagger"
-CA_INSIDE = "/dev/.pipelines-ca.crt"
+ROOT = User(0, 0, (), "/root")
+CA_PATH = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Layers(Protocol):
@@ -101,7 +103,7 @@ class Room:
     places: list[Place] = field(default_factory=list)
     kept: dict[str, Active] = field(default_factory=dict)
     dropped: list[Active] = field(default_factory=list)
-    stubs: list[inroot.Stub] = field(default_factory=list)
+    stubs: list[tuple[Path, inroot.Stub]] = field(default_factory=list)
     secret_files: list[Path] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
 
@@ -146,7 +148,8 @@ class Room:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _unstub(self) -> None:
-        inroot.unstub(self.stubs)
+        for base, stub in reversed(self.stubs):
+            inroot.unstub(base, [stub])
         self.stubs.clear()
 
 
@@ -174,7 +177,7 @@ class Rooms:
         assert isinstance(root, Snapshot)
         scratch = Path(tempfile.mkdtemp(prefix="x", dir=self.scratch))
         active = self.snapshots.prepare(root.layers, self.ground)
-        room = Room(self.snapshots, scratch, active, User(), Spec("", (), {}), dropped=[active])
+        room = Room(self.snapshots, scratch, active, ROOT, Spec("", (), {}), dropped=[active])
         try:
             room.user = _user(active.path, op.user)
             self._furnish(room, op, sources, volumes, secrets)
@@ -253,8 +256,8 @@ class Rooms:
             else Bind(str(p.source), p.target, p.readonly)
             for p in room.places
         ]
-        if (bundle := ca_file(self.host.ca_bundle, room.root.path, room.scratch)) is not None:
-            mounts.append(Bind(str(bundle), CA_INSIDE, readonly=True))
+        if self.host.ca_bundle is not None:
+            mounts.append(Bind(str(self._certificates(room)), cabundle.INSIDE, readonly=True))
         env = {**self.host.environment, "HOME": room.user.home or "/", **dict(op.env)}
         env.update(op.volatile)
         env.update((name, os.fsdecode(value)) for name, value in secrets.env)
@@ -272,6 +275,17 @@ class Rooms:
             stdin=_stdin(room, op),
             network="none" if op.network == "none" else "host",
         )
+
+    def _certificates(self, room: Room) -> Path:
+        """Give the host's CA bundle, together with the image's own if that is another."""
+        bundle = self.host.ca_bundle
+        assert bundle is not None
+        own = _read(room.root.path, CA_PATH)
+        if not own or own == bundle.read_bytes():
+            return bundle
+        merged = room.scratch / "ca.crt"
+        cabundle.merge_into(merged, [own, bundle.read_bytes()])
+        return merged
 
     def _enter(self, room: Room, workdir: str) -> None:
         """Make the working directory if it is missing, as runc does."""
@@ -305,7 +319,8 @@ def _place(
     prefix = "" if outer is None else outer.target
     kind: Literal["dir", "file"] = "file" if source is not None and source.is_file() else "dir"
     stub = inroot.stub(base, target[len(prefix) :], kind)
-    room.stubs.append(stub)
+    if stub.made:
+        room.stubs.append((base, stub))
     room.places.append(Place(prefix + stub.path, source, readonly, size))
 
 
@@ -317,8 +332,8 @@ def _innermost(places: Sequence[Place], path: str) -> Place | None:
 
 def _user(root: Path, user: str) -> User:
     if user in {"", "0", "root", "0:0"}:
-        return User(0, 0, (), "/root")
-    return resolve_user(user, _read(root, "/etc/passwd"), _read(root, "/etc/group"))
+        return ROOT
+    return users.resolve(user, _read(root, "/etc/passwd"), _read(root, "/etc/group"))
 
 
 def _read(root: Path, path: str) -> bytes:

@@ -1,0 +1,61 @@
+"""Seeds: what a cache volume starts with.
+
+A volume's seed is not part of any key, so it is no input of the exec that mounts the volume;
+it is solved only when the volume does not exist yet, before a slot is taken, and copied in
+(never linked: a volume is written to) when the volume is made.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.engine.op import CacheVolume, Edge
+from pipelines.engine.tree import Tree
+
+__all__ = ["Seeds"]
+
+Fill = Callable[[Path], None]
+
+
+class Volumes(Protocol):
+    """Where cache volumes live."""
+
+    def open(
+        self, volume: CacheVolume, fill: Fill | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        """Hold a volume, made with `fill` if it did not exist."""
+        ...
+
+
+class Seeds:
+    """Volumes that are made with their seeds."""
+
+    def __init__(
+        self,
+        volumes: Volumes,
+        exists: Callable[[CacheVolume], bool],
+        copy: Callable[[Tree, Path], None],
+    ) -> None:
+        self._volumes = volumes
+        self._exists = exists
+        self._copy = copy
+        self._ready: dict[CacheVolume, Tree] = {}
+        self._solve: Callable[[Edge], Awaitable[Tree]] | None = None
+
+    def solving(self, solve: Callable[[Edge], Awaitable[Tree]]) -> None:
+        """Say who solves a seed; the solver itself needs the runners first."""
+        self._solve = solve
+
+    async def ready(self, volume: CacheVolume) -> None:
+        """Solve a volume's seed, if the volume is still to be made."""
+        if volume.seed is not None and self._solve is not None and not self._exists(volume):
+            self._ready[volume] = await self._solve(volume.seed)
+
+    @asynccontextmanager
+    async def open(self, volume: CacheVolume) -> AsyncIterator[Path]:
+        """Hold a volume for the length of the block."""
+        tree = self._ready.get(volume)
+        fill = None if tree is None else lambda into: self._copy(tree, into)
+        async with self._volumes.open(volume, fill) as path:
+            yield path
