@@ -20,6 +20,7 @@ __all__ = [
     "copy_tree",
     "diff",
     "entries",
+    "file_name",
     "keep",
     "link",
     "make_directory",
@@ -35,35 +36,39 @@ Owner = tuple[int, int]
 Ignores = Callable[[str, bool], bool]
 
 
-def _existing(tree: Tree, path: str) -> tuple[str, Entry]:
+def _existing(tree: Tree, path: str, shown: str = "") -> tuple[str, Entry]:
     at = resolve(tree, path)
-    entry = tree.get(at) if at else DIRECTORY
-    if entry is None:
-        raise PathError(f"stat {path}: no such file or directory")
-    return at, entry
+    if at and at not in tree:
+        raise PathError(f"stat {shown or path}: no such file or directory")
+    return at, tree[at] if at else DIRECTORY
 
 
 # --- looking -----------------------------------------------------------------------------
 
 
-def select(tree: Tree, path: str, kind: str = "dir") -> Tree:
-    """Take out a directory, or with kind "file" one file.
+def select(tree: Tree, path: str, kind: str = "dir", *, shown: str = "") -> Tree:
+    """Take out a directory, or with kind "file" one file; `shown` is the path for messages.
 
     Raises:
         PathError: it is missing or of the other kind.
     """
-    at, entry = _existing(tree, path)
+    at, entry = _existing(tree, path, shown)
     if kind == "file":
         if entry.kind != "file":
-            raise PathError(f"path {path} is a directory, not a file")
-        return Tree({clean(path)[-1] if clean(path)[-1] != ".." else _name(at): entry})
+            raise PathError(f"path {shown or path} is a directory, not a file")
+        return Tree({file_name(path, at): entry})
     if entry.kind != "dir":
-        raise PathError(f"path {path} is a file, not a directory")
+        raise PathError(f"path {shown or path} is a file, not a directory")
     if not at:
         return tree
-    prefix = at + "/"
-    cut = len(prefix)
+    prefix, cut = at + "/", len(at) + 1
     return Tree({p[cut:]: e for p, e in tree.items() if p.startswith(prefix)})
+
+
+def file_name(path: str, at: str) -> str:
+    """Name the file that was asked for as `path` and is at `at`, links followed."""
+    last = clean(path)[-1:]
+    return at.rpartition("/")[2] if last in ([], [".."]) else last[0]
 
 
 def entries(tree: Tree, path: str = "") -> list[str]:
@@ -259,10 +264,6 @@ _WORDS = {"dir": "directory", "file": "file", "link": "symbolic link"}
 
 def _word(entry: Entry) -> str:
     return _WORDS[entry.kind]
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _is_kind(entry: Entry, kind: str) -> bool:

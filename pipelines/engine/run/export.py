@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 from pipelines.engine.errors import PathError
+from pipelines.engine.run.contents import Readable
 from pipelines.engine.run.pour import pour
 from pipelines.engine.sources.host import hash_at
 from pipelines.engine.sources.statcache import FOREIGN, StatCache, racy, stamp
@@ -32,16 +32,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Content(Protocol):
-    """What has the bytes."""
-
-    def open(self, entry: Entry) -> BinaryIO:
-        """Open an entry's content."""
-        ...
-
-
 def export_tree(
-    tree: Tree, files: Content, dest: Path, *, wipe: bool = False, cache_dir: Path | None = None
+    tree: Tree, files: Readable, dest: Path, *, wipe: bool = False, cache_dir: Path | None = None
 ) -> int:
     """Merge a tree into a host directory; with `wipe`, what is not in the tree goes.
 
@@ -67,7 +59,7 @@ def export_tree(
 
 
 def export_file(
-    tree: Tree, files: Content, dest: Path | str, *, allow_parent_dir_path: bool = False
+    tree: Tree, files: Readable, dest: Path | str, *, allow_parent_dir_path: bool = False
 ) -> Path:
     """Write a file tree's file to a host path; give the path.
 
@@ -114,7 +106,7 @@ def _check_wipe(dest: Path, target: str) -> None:
 class _Export:
     """One export below `root`, which is a real directory."""
 
-    def __init__(self, files: Content, root: str, cache: StatCache) -> None:
+    def __init__(self, files: Readable, root: str, cache: StatCache) -> None:
         self._files = files
         self._root = root
         self.cache = cache

@@ -12,61 +12,43 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 from pipelines.engine import op as ops
 from pipelines.engine import treeops
 from pipelines.engine.patterns import Matcher, is_pattern
 from pipelines.engine.result import Snapshot
+from pipelines.engine.run.contents import Contents
 from pipelines.engine.run.owners import parse_owner
 from pipelines.engine.run.removal import matching, unlink
 from pipelines.engine.run.replacement import replaced
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.snapshots.base import Snapshots
+from pipelines.engine.snapshots.reading import Hashes, scan_stack
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.treepath import resolve
 
-__all__ = ["Bytes", "Trees"]
+__all__ = ["Trees"]
 
 Value = Tree | Snapshot
 Change = Callable[[Tree, str], Tree]
 
 
-class Bytes(Protocol):
-    """What trees need of the store's files."""
-
-    def write(
-        self, data: bytes, mode: int = ..., uid: int = ..., gid: int = ..., mtime: int | None = ...
-    ) -> Entry:
-        """Keep bytes and give their entry."""
-        ...
-
-    def open(self, entry: Entry) -> BinaryIO:
-        """Open an entry's content."""
-        ...
-
-    def materialise(self, tree: Tree, into: Path) -> None:
-        """Put a tree on disk."""
-        ...
-
-
 class Trees:
     """The runner of tree operations.
 
-    `root` is the directory that layers stand in; `scan` reads a directory of a snapshot as a
-    tree whose files are in the store; `recall` and `record` keep which layer a tree became.
+    `root` is the directory that layers stand in; `recall` and `record` keep which layer a tree
+    became.
     """
 
-    __slots__ = ("_files", "_layers", "_recall", "_record", "_root", "_scan", "_snapshots")
+    __slots__ = ("_files", "_hashes", "_layers", "_recall", "_record", "_root", "_snapshots")
 
     def __init__(
         self,
-        files: Bytes,
+        files: Contents,
         snapshots: Snapshots,
         root: Path,
-        scan: Callable[[Snapshot, str, str], Tree],
         *,
         recall: Callable[[str], str | None] = lambda _key: None,
         record: Callable[[str, str], None] = lambda _key, _layer: None,
@@ -74,7 +56,7 @@ class Trees:
         self._files = files
         self._snapshots = snapshots
         self._root = root
-        self._scan = scan
+        self._hashes = Hashes(root)
         self._recall = recall
         self._record = record
         self._layers: dict[str, str] = {}
@@ -179,6 +161,18 @@ class Trees:
         if isinstance(base, Tree):
             return treeops.select(base, op.path, op.kind)
         return self._scan(base, op.path, op.kind)
+
+    def _scan(self, snapshot: Snapshot, path: str, kind: str) -> Tree:
+        """Read a directory or file of a snapshot; its files become the store's."""
+        stack = self._stack(snapshot)
+        at = resolve(stack, path)
+        treeops.select(stack.around([at]), at, kind, shown=path)
+
+        def adopt(file: Path, entry: Entry) -> None:
+            self._files.adopt(file, entry)
+
+        tree = scan_stack(self._root, snapshot.layers, at, adopt, self._hashes)
+        return treeops.rename(tree, treeops.file_name(path, at)) if kind == "file" else tree
 
     def _chown(self, op: ops.Chown, base: Value) -> Value:
         owner = self._owner(op.owner, base)
