@@ -4,13 +4,13 @@ Layout below `root`
     pins/<hex>.json     an image by its digest: what a `Rootfs` op needs to be run
     refs/<hex>.json     the same document by (reference, platform)
     chains/<hex>        chain id -> layer id of the snapshots
+    blobs/sha256/<hex>  layers and documents of archives (`ImageBlobs`)
     layers/<hex>.json   (layer id, form) -> its diff_id and blob as an archive holds it
 
 Every file is written beside its name and renamed over it, so a reader sees all or nothing and
 two processes end with one of two equal answers. A file that can not be parsed is a miss.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -20,18 +20,22 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine.digest import Digest, digest_json
-from pipelines.engine.errors import StoreError, StoreFull
+from pipelines.engine.errors import StoreError
+from pipelines.engine.images.blobs import ImageBlobs, storing
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["Images", "chain_id"]
+__all__ = ["ORIGINAL", "Images", "chain_id"]
+
+ORIGINAL = "original"  # the form of a layer as it came
 
 
 class Images:
     """The images that this store knows, by reference and by digest."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
+        self.blobs = ImageBlobs(root)
 
     def lookup(self, ref: Reference, platform: str) -> ImageInfo | None:
         """Find what a reference is pinned to; a digest in it decides alone."""
@@ -56,12 +60,12 @@ class Images:
 
     def forget(self, ref: Reference, platform: str) -> None:
         """Unpin a reference; the image stays known by its digest."""
-        (self._root / "refs" / _ref_name(ref, platform)).unlink(missing_ok=True)
+        (self.root / "refs" / _ref_name(ref, platform)).unlink(missing_ok=True)
 
     def images(self) -> Iterator[ImageInfo]:
         """Yield every image that is known, in no particular order."""
         try:
-            names = os.listdir(self._root / "pins")
+            names = os.listdir(self.root / "pins")
         except FileNotFoundError:
             return
         for name in names:
@@ -87,17 +91,17 @@ class Images:
 
     def _read(self, kind: str, name: str) -> dict[str, Any] | None:
         try:
-            with open(f"{self._root}/{kind}/{name}", "rb") as file:
+            with open(f"{self.root}/{kind}/{name}", "rb") as file:
                 row = json.load(file)
         except (FileNotFoundError, ValueError):
             return None
         except OSError as exc:
-            raise StoreError(f"reading {self._root}/{kind}/{name}: {exc.strerror}") from exc
+            raise StoreError(f"reading {self.root}/{kind}/{name}: {exc.strerror}") from exc
         return row if isinstance(row, dict) else None
 
     def _write(self, kind: str, name: str, row: Mapping[str, Any]) -> None:
-        at = self._root / kind
-        try:
+        at = self.root / kind
+        with storing(f"writing {at / name}"):
             at.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(prefix=".new-", dir=at)
             try:
@@ -107,9 +111,6 @@ class Images:
             except BaseException:
                 os.unlink(temporary)
                 raise
-        except OSError as exc:
-            failure = StoreFull if exc.errno in {errno.ENOSPC, errno.EDQUOT} else StoreError
-            raise failure(f"writing {at / name}: {exc.strerror}") from exc
 
 
 def _ref_name(ref: Reference, platform: str) -> str:

@@ -1,0 +1,218 @@
+"""OCI and Docker image documents: descriptors, manifests, indexes and configs.
+
+Reading is lenient: unknown fields are ignored, both families of media types are taken.
+Writing is canonical: equal documents have equal bytes, so equal digests.
+
+Source: OCI image-spec descriptor.md, manifest.md, image-index.md, config.md.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipelines.engine.digest import Digest, canonical
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.compression import Compression
+
+__all__ = [
+    "DOCKER",
+    "OCI",
+    "Descriptor",
+    "Index",
+    "Manifest",
+    "MediaTypes",
+    "diff_ids",
+    "load",
+    "matches_platform",
+    "media_types",
+    "platform_of",
+    "with_layers",
+]
+
+Kind = Literal["manifest", "index"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTypes:
+    """One family of media types."""
+
+    manifest: str
+    index: str
+    config: str
+    layers: Mapping[Compression, str]
+
+
+OCI = MediaTypes(
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    {
+        "Gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "Zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+        "Uncompressed": "application/vnd.oci.image.layer.v1.tar",
+    },
+)
+DOCKER = MediaTypes(
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    {
+        "Gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "Zstd": "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        "Uncompressed": "application/vnd.docker.image.rootfs.diff.tar",
+    },
+)
+
+
+def media_types(name: str) -> MediaTypes:
+    """Choose a family by the API's name for it ("OCI…", "DOCKER…"; "" is OCI)."""
+    return DOCKER if name.lower().startswith("docker") else OCI
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What one document says of another blob; `platform` is "os/arch[/variant]" or ""."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, row: Any) -> "Descriptor":
+        """Read a descriptor."""
+        try:
+            digest, size = Digest.parse(row["digest"]), int(row["size"])
+            platform = platform_of(row["platform"]) if row.get("platform") else ""
+            notes = {str(k): str(v) for k, v in (row.get("annotations") or {}).items()}
+            return cls(str(row.get("mediaType", "")), digest, size, platform, notes)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise ImageError(f"not an image descriptor: {str(row)[:200]} ({exc!r})") from exc
+
+    def emit(self) -> dict[str, Any]:
+        """Give the document's form."""
+        row: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        if self.annotations:
+            row["annotations"] = dict(self.annotations)
+        if self.platform:
+            system, architecture, *variant = self.platform.split("/")
+            row["platform"] = {"os": system, "architecture": architecture}
+            if variant:
+                row["platform"]["variant"] = variant[0]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An image for one platform."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    media_type: str = OCI.manifest
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, row: Mapping[str, Any]) -> "Manifest":
+        """Read a manifest."""
+        if row.get("schemaVersion") == 1 or "config" not in row:
+            raise ImageError("not an image manifest of schema version 2: it has no config")
+        layers = tuple(Descriptor.parse(layer) for layer in row.get("layers") or ())
+        kind = str(row.get("mediaType") or OCI.manifest)
+        return cls(Descriptor.parse(row["config"]), layers, kind, row.get("annotations") or {})
+
+    def emit(self) -> bytes:
+        """Give the document's bytes."""
+        row: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": self.media_type,
+            "config": self.config.emit(),
+            "layers": [layer.emit() for layer in self.layers],
+        }
+        return canonical(
+            row | ({"annotations": dict(self.annotations)} if self.annotations else {})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several images under one name."""
+
+    manifests: tuple[Descriptor, ...]
+    media_type: str = OCI.index
+
+    @classmethod
+    def parse(cls, row: Mapping[str, Any]) -> "Index":
+        """Read an index."""
+        manifests = tuple(Descriptor.parse(found) for found in row.get("manifests") or ())
+        return cls(manifests, str(row.get("mediaType") or OCI.index))
+
+    def emit(self) -> bytes:
+        """Give the document's bytes."""
+        return canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": self.media_type,
+                "manifests": [found.emit() for found in self.manifests],
+            }
+        )
+
+
+def load(document: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        ImageError: it is none.
+    """
+    try:
+        row = json.loads(document)
+    except (ValueError, RecursionError) as exc:
+        raise ImageError(f"{what} is not JSON: {exc}") from exc
+    if not isinstance(row, dict):
+        raise ImageError(f"{what} is not a JSON object")
+    return row
+
+
+def platform_of(row: Mapping[str, Any]) -> str:
+    """Spell the platform that a config or a descriptor names."""
+    parts = [row.get("os") or "linux", row.get("architecture") or "unknown", row.get("variant")]
+    return "/".join(str(part) for part in parts if part)
+
+
+def matches_platform(found: str, wanted: str) -> bool:
+    """Tell whether an image runs where another is asked for; arm64's v8 goes without saying."""
+    have, want = (_normal(platform).split("/") for platform in (found, wanted))
+    return have[:2] == want[:2] and (len(want) == 2 or have == want)  # noqa: PLR2004
+
+
+def _normal(platform: str) -> str:
+    return platform.removesuffix("/v8") if platform.startswith("linux/arm64") else platform
+
+
+def diff_ids(config: Mapping[str, Any]) -> tuple[Digest, ...]:
+    """Give the digests of a config's layers as plain tars.
+
+    Raises:
+        ImageError: the config has none or damaged ones.
+    """
+    try:
+        return tuple(Digest.parse(found) for found in config["rootfs"]["diff_ids"] or ())
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ImageError(f"an image config has no usable rootfs.diff_ids: {exc!r}") from exc
+
+
+def with_layers(config: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
+    """Give a config with these diff_ids, and a history entry for every one that has none."""
+    history = [dict(entry) for entry in config.get("history") or ()]
+    told = sum(1 for entry in history if not entry.get("empty_layer"))
+    if told > len(layers):  # it tells of layers that are not in this image
+        history, told = [], 0
+    missing = [{"created_by": "pipelines"} for _ in range(len(layers) - told)]
+    rootfs = {"type": "layers", "diff_ids": list(layers)}
+    made = {"created": "1970-01-01T00:00:00Z", "architecture": "amd64", "os": "linux"}
+    return made | dict(config) | {"rootfs": rootfs, "history": history + missing}
