@@ -85,8 +85,8 @@ class Scan:
     """One walk over one upper; `rows`, `size` (bytes), `inodes` and `unmade` are what it found.
 
     `stack` is what the upper was written on, None to take the upper as it is. `untouched`
-    maps the inode of a file to the change time that it had when it was equal to the stack, `skipped` are paths of
-    the stack that a copy could not show, so that their absence says nothing.
+    maps the inode of a file to the change time that it had when it was equal to the stack;
+    `skipped` are paths of the stack that a copy could not show: their absence says nothing.
     """
 
     stack: Level | None
@@ -127,7 +127,8 @@ class Scan:
         }
         if complete and level:
             for name, below in children(level, rel).items():
-                if name not in seen and below.branch.layer and below.rel not in self.skipped:
+                shown = below.branch.layer and below.rel not in self.skipped
+                if shown and name not in seen:
                     self._hide(f"{path}/{name}", below.rel)
 
     def _entry(self, entry: os.DirEntry[str], rel: str, level: Level, complete: bool) -> bool:

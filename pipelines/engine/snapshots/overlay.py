@@ -2,20 +2,23 @@
 
 Theory of operation
     An active snapshot is `<active>/<token>/` with `fs` (the upper), `work` and `root` (the
-    view). Commit unmounts, lets `layer.Scan` reduce `fs` to its changes and renames the whole
-    directory to its place. `userxattr` always, root or not: one format on disk for both, and
+    view). Commit unmounts, lets `layer.Scan` reduce `fs` to its changes and renames it to
+    its place. `userxattr` always, root or not: one format on disk for both, and
     without it deleting directories fails in a user namespace. It also forbids redirects and
     metadata-only copies, so an upper is always complete. `volatile` always: an upper is
     mounted once, so its syncs are worth nothing.
 
-    Every layer slows down each lookup of an absent name, so that stacks deeper than `merge.DEEP` are
-    mounted with groups of layers merged into one by hard links; ids do not change.
+    Every layer slows down each lookup of an absent name, so stacks deeper than `merge.DEEP`
+    are mounted with groups of layers merged into one by hard links; ids do not change.
+
+    `<active>/<token>` is used again after a commit, without `fs`: the mount's own preparations
+    in `work` are most of its cost.
 """
 
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pipelines.engine.errors import StoreError
@@ -26,7 +29,7 @@ from pipelines.engine.snapshots.merge import Flat, dress
 from pipelines.engine.snapshots.shelf import Shelf, clear, storing
 from pipelines.engine.snapshots.stack import Level
 
-__all__ = ["FLAGS", "Overlay", "escape", "option_list", "option_string"]
+__all__ = ["FLAGS", "Overlay", "escape", "option_string"]
 
 FLAGS = ("userxattr", "volatile", "index=off")
 _PAGE = 4095
@@ -153,29 +156,24 @@ class Overlay(Shelf):
     def _mount(
         self, target: str, flags: int, lowers: Sequence[str], upper: str = "", work: str = ""
     ) -> None:
-        """Mount; by the calls that have no limit only where a page does not hold the options."""
+        """Mount; the kernel takes one page of options, so long paths are named by descriptors."""
         wanted = self._flags if upper else ("userxattr",)
         text = option_string(wanted, lowers, upper, work)
         if len(os.fsencode(text)) <= _PAGE:
             kernel.mount("overlay", target, "overlay", flags, text)
-        else:
-            kernel.mount_by_calls(
-                "overlay", target, flags, option_list(wanted, lowers, upper, work)
-            )
+            return
+        with ExitStack() as held:
+            short = [_descriptor(path, held) for path in (*lowers, upper, work) if path]
+            count = len(lowers)
+            text = option_string(wanted, short[:count], *short[count:])
+            kernel.mount("overlay", target, "overlay", flags, text)
 
 
-def option_list(
-    flags: Sequence[str], lowers: Sequence[str], upper: str = "", work: str = ""
-) -> list[tuple[str, str | None]]:
-    """Give the same options one by one, for fsconfig, which takes paths as they are."""
-    listed: list[tuple[str, str | None]] = []
-    for flag in flags:
-        name, _, value = flag.partition("=")
-        listed.append((name, value or None))
-    listed += [("lowerdir+", lower) for lower in lowers]
-    if upper:
-        listed += [("upperdir", upper), ("workdir", work)]
-    return listed
+def _descriptor(path: str, held: ExitStack) -> str:
+    """Name a directory by a descriptor that is open for as long as `held` is."""
+    opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    held.callback(os.close, opened)
+    return f"/proc/self/fd/{opened}"
 
 
 def _unmount(target: str) -> bool:
