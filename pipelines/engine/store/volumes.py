@@ -9,16 +9,18 @@ Theory of operation
         meta.json     key and namespace, for people; its mtime is the last use
 
     Contents appear by one rename, seeded and owned, made by whoever holds the lock
-    exclusively; what a dead maker left half-made is thrown away by the next. A volume is
-    removed only under all its locks, and its lock files go with it: who got a lock looks
-    whether it still has its name.
+    exclusively; what a dead maker left half-made is thrown away by the next.
+
+    A volume is removed with its lock files, under all of their locks. So that nobody makes
+    or takes one of them meanwhile, taking is done under the shared and removing under the
+    exclusive lock of `volumes.lock`, which nobody holds for longer than that takes.
 """
 
 import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,30 +106,47 @@ class Volumes:
         data = home / _numbered("data", copy)
         with full(f"make the cache volume {volume.key!r}"):
             while True:
-                lock = _lock(home, copy)
+                made = data.exists()
+                lock = self._take(home, copy, shared=shared and made)
+                if lock is None:
+                    return None
                 try:
-                    if not lock.attempt(shared=shared and data.exists()):
-                        lock.close()
-                        return None
-                    if self._ready(lock, volume, data, fill):
+                    if data.exists() == made and self._ready(lock, volume, data, fill):
                         return lock
                 except BaseException:
                     lock.close()
                     raise
-                # Removed or taken between two looks: begin again.
+                # Removed, or taken by another, between two looks: begin again.
                 lock.close()
 
+    def _take(self, home: Path, copy: int, *, shared: bool) -> FileLock | None:
+        with self._gate(shared=True):
+            home.mkdir(mode=0o700, exist_ok=True)
+            lock = FileLock(home / _numbered("lock", copy))
+            if lock.attempt(shared=shared):
+                return lock
+        lock.close()
+        return None
+
     def _ready(self, lock: FileLock, volume: CacheVolume, data: Path, fill: Fill | None) -> bool:
-        """Make the contents under an exclusive lock, then hold it as `sharing` says."""
-        if not lock.named():
-            return False
-        if not data.exists():
-            if not lock.attempt():
-                return False
-            self._make(data.parent, data, volume, fill)
-        # Changing a lock from exclusive to shared lets others in for a moment.
-        shared = volume.sharing == "SHARED"
-        return not shared or (lock.attempt(shared=True) and lock.named() and data.exists())
+        """Make the contents if there are none, then hold the lock as `sharing` says."""
+        if data.exists():
+            return True
+        self._make(data.parent, data, volume, fill)
+        if volume.sharing != "SHARED":
+            return True
+        # Changing an exclusive lock into a shared one lets others in for a moment.
+        with self._gate(shared=True):
+            return lock.attempt(shared=True) and lock.named() and data.exists()
+
+    @contextmanager
+    def _gate(self, *, shared: bool) -> Iterator[None]:
+        gate = FileLock(self._layout.root / "volumes.lock")
+        try:
+            gate.wait(shared=shared)
+            yield
+        finally:
+            gate.close()
 
     def _make(self, home: Path, data: Path, volume: CacheVolume, fill: Fill | None) -> None:
         draft = home / f"{data.name}.new"
@@ -163,17 +182,18 @@ class Volumes:
         """Remove a volume that nobody has open; False if it is in use or not there."""
         home = self._layout.volumes / volume_id
         locks: list[FileLock] = []
-        try:
-            for name in sorted(n for n in os.listdir(home) if n.split(".")[0] == "lock"):
-                locks.append(FileLock(home / name))
-                if not locks[-1].attempt():
-                    return False
-            return discard(self._layout, home)
-        except FileNotFoundError:
-            return False
-        finally:
-            for lock in locks:
-                lock.close()
+        with self._gate(shared=False):
+            try:
+                for name in sorted(n for n in os.listdir(home) if n.split(".")[0] == "lock"):
+                    locks.append(FileLock(home / name))
+                    if not locks[-1].attempt():
+                        return False
+                return discard(self._layout, home)
+            except FileNotFoundError:
+                return False
+            finally:
+                for lock in locks:
+                    lock.close()
 
     def _touch(self, home: Path) -> None:
         try:
@@ -185,16 +205,6 @@ class Volumes:
 
 def _numbered(name: str, copy: int) -> str:
     return f"{name}.{copy}" if copy else name
-
-
-def _lock(home: Path, copy: int) -> FileLock:
-    while True:
-        home.mkdir(mode=0o700, exist_ok=True)
-        try:
-            return FileLock(home / _numbered("lock", copy))
-        except FileNotFoundError:
-            # Removed in between: make it again.
-            continue
 
 
 def _measure(top: Path) -> tuple[int, int]:

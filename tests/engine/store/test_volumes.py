@@ -1,0 +1,133 @@
+import os
+
+import anyio
+import pytest
+
+from pipelines.engine.op import CacheVolume
+from pipelines.engine.store.volumes import identity
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_volume_keeps_its_files(volumes):
+    async with volumes.open(CacheVolume("go")) as path:
+        (path / "f").write_text("x")
+    async with volumes.open(CacheVolume("go", sharing="LOCKED")) as path:
+        assert (path / "f").read_text() == "x"
+
+
+@pytest.mark.parametrize("key", ["../../../etc", "a/b", "\0", "", "x" * 5000, "\udc80"])
+async def test_no_key_leaves_the_volumes(volumes, layout, key):
+    async with volumes.open(CacheVolume(key)) as path:
+        assert path.parent.parent == layout.volumes
+
+
+def test_key_and_namespace_are_not_joined():
+    assert identity(CacheVolume("ab", "c")) != identity(CacheVolume("a", "bc"))
+    assert identity(CacheVolume("a", sharing="LOCKED")) == identity(CacheVolume("a"))
+
+
+async def test_shared_users_have_one_directory_at_once(volumes):
+    async with volumes.open(CacheVolume("a")) as one, volumes.open(CacheVolume("a")) as two:
+        assert one == two
+
+
+async def test_private_users_have_directories_of_their_own(volumes):
+    volume = CacheVolume("a", sharing="PRIVATE")
+    async with volumes.open(volume) as one, volumes.open(volume) as two:
+        assert (one.name, two.name) == ("data", "data.1")
+    async with volumes.open(volume) as again:
+        assert again == one
+
+
+@pytest.mark.parametrize("second", ["SHARED", "LOCKED"])
+async def test_a_locked_volume_makes_the_next_wait(volumes, second):
+    async with volumes.open(CacheVolume("a", sharing="LOCKED")):
+        with anyio.move_on_after(0.02) as scope:
+            async with volumes.open(CacheVolume("a", sharing=second)):
+                raise AssertionError
+    assert scope.cancelled_caught
+    async with volumes.open(CacheVolume("a", sharing=second)):
+        pass
+
+
+async def test_a_seed_fills_a_volume_once(volumes):
+    def fill(into):
+        fills.append(into)
+        (into / "seed").write_text("s")
+
+    fills = []
+    for _ in range(2):
+        async with volumes.open(CacheVolume("a"), fill) as path:
+            assert (path / "seed").read_text() == "s"
+    assert len(fills) == 1
+
+
+async def test_a_seed_that_fails_leaves_no_volume(volumes):
+    def fail(into):
+        (into / "half").write_text("")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        async with volumes.open(CacheVolume("a"), fail):
+            pass
+    async with volumes.open(CacheVolume("a")) as path:
+        assert os.listdir(path) == []
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+async def test_an_owner_is_given_the_volume(volumes):
+    async with volumes.open(CacheVolume("a", owner="12:34")) as path:
+        assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
+
+
+async def test_a_volume_in_use_can_not_be_removed(volumes):
+    async with volumes.open(CacheVolume("a")):
+        assert not volumes.remove(identity(CacheVolume("a")))
+    assert volumes.remove(identity(CacheVolume("a")))
+    assert not volumes.remove(identity(CacheVolume("a")))
+    assert list(volumes.list()) == []
+
+
+async def test_a_volume_is_listed_with_its_size_and_last_use(volumes):
+    async with volumes.open(CacheVolume("a", "n")) as path:
+        (path / "f").write_bytes(bytes(100_000))
+        os.link(path / "f", path / "g")
+        os.utime(path.parent / "meta.json", (1, 1))
+    (found,) = volumes.list(sizes=True)
+    assert (found.key, found.namespace) == ("a", "n")
+    assert 100_000 <= found.size < 200_000
+    assert found.used > 1
+
+
+async def test_two_processes_lock_one_volume_in_turn(volumes, other):
+    code = """
+        async def main():
+            volumes = Volumes(layout)
+            for _ in range(20):
+                async with volumes.open(CacheVolume("a", sharing="LOCKED")) as path:
+                    count = path / "count"
+                    count.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
+        anyio.run(main)
+    """
+    both = [other(code), other(code)]
+    assert [await anyio.to_thread.run_sync(p.wait) for p in both] == [0, 0]
+    async with volumes.open(CacheVolume("a")) as path:
+        assert (path / "count").read_text() == "40"
+
+
+async def test_removing_and_opening_at_once_never_gives_a_removed_volume(volumes, other):
+    process = other("""
+        volumes = Volumes(layout)
+        from pipelines.engine.store.volumes import identity
+        print("go", flush=True)
+        while True:
+            volumes.remove(identity(CacheVolume("a")))
+    """)
+    process.stdout.readline()
+    for sharing in ("SHARED", "LOCKED", "PRIVATE") * 50:
+        async with volumes.open(CacheVolume("a", sharing=sharing)) as path:
+            (path / "f").write_text("x")
+            await anyio.sleep(0)
+            assert (path / "f").read_text() == "x"
