@@ -1,0 +1,101 @@
+"""The leak gate: a test that runs commands leaves the machine as it found it.
+
+For every test marked `sandbox` or `e2e`, mounts, descriptors, processes and temporary files
+are compared before and after. Orphans of the test's children are adopted (this process is a
+subreaper), so that a stray process can not hide below init.
+"""
+
+import ctypes
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GATED = ("sandbox", "e2e")
+PR_SET_CHILD_SUBREAPER = 36
+PATIENCE = 5.0  # seconds that processes which were killed may take to be gone
+
+
+@pytest.fixture(scope="session", autouse=True)
+def adopt_orphans():
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def leak_gate(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    if not any(request.node.get_closest_marker(name) for name in GATED):
+        yield
+        return
+    scratch = tmp_path_factory.mktemp("leaks")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TMPDIR", str(scratch))
+    patch.setattr(tempfile, "tempdir", str(scratch))
+    mounts, fds, children = mounted(), descriptors(), offspring()
+    yield
+    patch.undo()
+    gc.collect()
+    assert reaped(children) == {}, "processes were left"
+    assert mounted() - mounts == set(), "mounts were left"
+    assert descriptors() - fds == set(), "descriptors were left open"
+    assert sorted(os.listdir(scratch)) == [], "temporary files were left"
+
+
+def mounted() -> set[str]:
+    return set(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def descriptors() -> set[tuple[str, str]]:
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.add((fd, os.readlink(f"/proc/self/fd/{fd}")))
+        except FileNotFoundError:
+            continue  # the listing's own descriptor
+    return found
+
+
+def offspring() -> set[int]:
+    """Every process below this one, zombies included."""
+    below: dict[int, list[int]] = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text()
+        except OSError:
+            continue
+        parent = int(stat.rpartition(")")[2].split()[1])
+        below.setdefault(parent, []).append(int(entry))
+    found: set[int] = set()
+    waiting = [os.getpid()]
+    while waiting:
+        children = below.get(waiting.pop(), [])
+        found.update(children)
+        waiting += children
+    return found
+
+
+def reaped(known: set[int]) -> dict[int, str]:
+    """Collect new children that have ended; give the command lines of those that do not end."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        for pid in offspring() - known:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+        left = offspring() - known
+        if not left or time.monotonic() > deadline:
+            return {pid: command(pid) for pid in left}
+        time.sleep(0.01)
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return "?"
