@@ -8,7 +8,9 @@
     locks       one execution per key, across processes
     leases      who is alive; recovery from who is not
     volumes     cache volumes
-    gc          what to delete, and deleting it
+    policy gc   what to delete: a pure decision
+    sweep       deleting it
+    boot        what a power cut can take back
     verify      is everything what its name says
 
 Rules

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipelines.engine.store.ballast import take_aboard
 from pipelines.engine.store.boot import boot_id, recheck
 from pipelines.engine.store.flocks import FileLock
 from pipelines.engine.store.full import full
@@ -62,6 +63,7 @@ class Lease:
                 lock.close()
             lease = cls(layout, name, lock, gc)
             lease.path.mkdir(mode=0o700)
+            take_aboard(layout)
             return lease
 
     def release(self) -> None:

@@ -21,16 +21,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.engine.digest import Digest
-from pipelines.engine.errors import ContentMissing, StoreFull
+from pipelines.engine.errors import ContentMissing, StoreError, StoreFull
 from pipelines.engine.result import Result, from_json, references, to_json
+from pipelines.engine.store.ballast import drop
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.boot import boot_id, sync
 from pipelines.engine.store.crash import crashpoint
-from pipelines.engine.store.database import connect, is_damage
+from pipelines.engine.store.database import connect, is_damage, is_no_room, no_room
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.lazy import stored_tree
 from pipelines.engine.tree import Tree
@@ -77,11 +79,14 @@ class Records:
         A tree's entries are read from its blob when they are first looked at; a blob that
         turns out damaged then raises `ContentMissing`.
         """
-        found = self._query("SELECT result FROM records WHERE key = ?", (key,))
-        if not found:
-            return None
+        with suppress(StoreError):  # a database that can not be read is a miss
+            found = self._query("SELECT result FROM records WHERE key = ?", (key,))
+            return self._found(key, found[0][0]) if found else None
+        return None
+
+    def _found(self, key: Digest, text: str) -> Result | None:
         try:
-            result = self._rebuild(found[0][0])
+            result = self._rebuild(text)
         except (ContentMissing, ValueError, KeyError, TypeError, AttributeError):
             self.forget(key)
             return None
@@ -122,7 +127,8 @@ class Records:
         """Delete records in one transaction."""
         for key in keys:
             self._touched.pop(key, None)
-        self._write("DELETE FROM records WHERE key = ?", [(key,) for key in keys])
+        rows = [(key,) for key in keys]
+        self._write("DELETE FROM records WHERE key = ?", rows, room=True)
 
     def rows(self) -> Iterator[Row]:
         """Yield every record, least recently used first."""
@@ -148,7 +154,9 @@ class Records:
         touched, self._touched = self._touched, {}
         if touched:
             rows = [(used, key) for key, used in touched.items()]
-            self._write("UPDATE records SET used = ? WHERE key = ?", rows)
+            # They only order the collector's choice: not worth an error on a full disk.
+            with suppress(StoreFull):
+                self._write("UPDATE records SET used = ? WHERE key = ?", rows)
 
     def mark_durable(self) -> None:
         """Write the store out to the disk; what is recorded until now survives a power cut."""
@@ -183,26 +191,35 @@ class Records:
                 self._recover(exc)
                 return []
 
-    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    def _write(
+        self, statement: str, rows: Sequence[Sequence[object]], *, room: bool = False
+    ) -> None:
+        """Write rows; with `room`, to make room, for which the ballast is given up."""
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(statement, rows)
-                crashpoint("record.before-commit")
-                self._db.execute("COMMIT")
+                self._transact(statement, rows)
             except sqlite3.DatabaseError as exc:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if room and is_no_room(self._layout, exc) and drop(self._layout):
+                    self._transact(statement, rows)
+                    return
                 self._recover(exc)
 
+    def _transact(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(statement, rows)
+            crashpoint("record.before-commit")
+            self._db.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
     def _recover(self, exc: sqlite3.DatabaseError) -> None:
-        """Begin again after damage, forget what only failed, complain about a full disk."""
-        if exc.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            raise StoreFull(
-                "no room to record a result: the disk is full; nothing that was recorded is "
-                "lost. Make room with `pipelines cache prune`"
-            ) from exc
+        """Begin again after damage; complain about a full disk and what we do not know."""
+        if is_no_room(self._layout, exc):
+            raise no_room(exc) from exc
         if not is_damage(exc):
-            raise exc
+            raise StoreError(f"can not use {self._layout.records}: {exc}") from exc
         self._db.close()
         self._db = connect(self._layout, self._boot, suspect=True)

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ContentMissing
+from pipelines.engine.store.ballast import take_aboard
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.crash import crashpoint
 from pipelines.engine.store.files import Files
@@ -98,6 +99,7 @@ def sweep(parts: Parts, policy: Policy, now: float | None = None) -> Swept:
     finally:
         lock.close()
     empty(parts.layout)
+    take_aboard(parts.layout)
     return Swept(
         records, volumes, decision.freed, decision.freed_inodes, decision.held, partial=not whole
     )
