@@ -25,11 +25,31 @@ from dataclasses import dataclass
 from pipelines.engine.errors import QueryError
 from pipelines.engine.op import Edge, Exec, Mount, SecretRef
 
-__all__ = ["DEFAULT_PATH", "Command", "absolute", "environment", "exec_op", "expand"]
+__all__ = [
+    "DEFAULT_PATH",
+    "Command",
+    "absolute",
+    "environment",
+    "exec_op",
+    "expand",
+    "normal_platform",
+]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+
+_PLATFORM = re.compile(r"[a-z0-9_]+/[a-z0-9_-]+(/[a-z0-9.]+)?")
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "i386": "386",
+    "aarch64": "arm64",
+    "armhf": "arm/v7",
+    "armel": "arm/v6",
+}
+_VARIANTS = {"arm": ("v7",)}
+_USUAL = {("amd64", "v1"), ("arm64", "v8")}
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -46,7 +66,7 @@ class Command:
     expect: str = "SUCCESS"
 
 
-def exec_op(  # noqa: D417  # the arguments are the fields of `Exec`
+def exec_op(
     command: Command,
     *,
     root: Edge,
@@ -101,6 +121,23 @@ def absolute(path: str, workdir: str) -> str:
     joined = posixpath.normpath(posixpath.join("/", workdir, path))
     # POSIX lets a path begin with exactly two slashes; a container has no use for that.
     return "/" + joined.lstrip("/")
+
+
+def normal_platform(text: str) -> str:
+    """Spell a platform the usual way: `linux/x86_64` is linux/amd64, `linux/arm` linux/arm/v7.
+
+    Source: containerd `platforms.Normalize`.
+
+    Raises:
+        QueryError: it is not os/arch or os/arch/variant.
+    """
+    if not _PLATFORM.fullmatch(lower := text.lower()):
+        raise QueryError(f"platform {text!r}: expected os/arch or os/arch/variant")
+    os, architecture, *variant = lower.split("/")
+    architecture, *implied = _ARCHITECTURES.get(architecture, architecture).split("/")
+    chosen = (variant or implied or _VARIANTS.get(architecture, ("",)))[0]
+    usual = (architecture, chosen) in _USUAL
+    return "/".join((os, architecture) if usual or not chosen else (os, architecture, chosen))
 
 
 def _optional(path: str, workdir: str) -> str:

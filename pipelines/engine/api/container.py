@@ -8,7 +8,7 @@ in none. What is written there changes that mount's source: it is seen by later 
 this chain and never becomes part of the image.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from pipelines.engine.api.config import Config
@@ -40,7 +40,7 @@ class Container:
 
     platform: str
     rootfs: Edge
-    config: Config = Config()
+    config: Config = field(default_factory=Config)
     mounts: tuple[Mount, ...] = ()
     secret_env: tuple[tuple[str, SecretRef], ...] = ()
     volatile: tuple[tuple[str, str], ...] = ()

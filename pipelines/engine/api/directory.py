@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.engine import treeops, treepath
-from pipelines.engine.api.file import File, owned, stat_of
+from pipelines.engine import treepath
+from pipelines.engine.api.file import File, owned
 from pipelines.engine.api.session import Session
-from pipelines.engine.api.values import Stat
 from pipelines.engine.errors import EngineError, PathError
 from pipelines.engine.op import (
     Chown,
@@ -28,11 +27,8 @@ from pipelines.engine.op import (
     Touch,
     Write,
 )
-from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["FIELDS", "Directory", "exists_as", "inside", "refuse"]
-
-_KINDS = {"DIRECTORY_TYPE": "dir", "REGULAR_TYPE": "file", "SYMLINK_TYPE": "link"}
+__all__ = ["FIELDS", "Directory", "below", "inside", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +47,17 @@ class Directory:
 
 
 def inside(path: str) -> str:
-    """Spell a path relative to the directory it is in; a slash at the end stays.
+    """Spell a path relative to the directory that it is in.
 
     Raises:
         PathError: it leaves the directory.
     """
-    clean = "/".join(treepath.clean(path))
-    return clean + "/" if clean and path.endswith("/") else clean
+    return "/".join(treepath.clean(path))
 
 
-def _below(directory: Directory, path: str) -> str:
+def below(directory: Directory, path: str) -> str:
     """Join a path to where the directory is; it can not leave the directory."""
-    clean = inside(path).rstrip("/")
+    clean = inside(path)
     return f"{directory.path}/{clean}".strip("/")
 
 
@@ -70,12 +65,9 @@ def _made(op: Op) -> Directory:
     return Directory(Edge(op))
 
 
-# --- chain -------------------------------------------------------------------------------
-
-
 def directory(_session: Session, it: Directory, *, path: str) -> Directory:
     """Look at a directory below."""
-    return Directory(it.base, _below(it, path))
+    return Directory(it.base, below(it, path))
 
 
 def file(_session: Session, it: Directory, *, path: str) -> File:
@@ -86,7 +78,7 @@ def file(_session: Session, it: Directory, *, path: str) -> File:
     """
     if not inside(path):
         raise PathError(f"path {path!r} is a directory, not a file")
-    return File(it.base, _below(it, path))
+    return File(it.base, below(it, path))
 
 
 def with_directory(
@@ -102,7 +94,7 @@ def with_directory(
     permissions: int | None,
 ) -> Directory:
     """Copy a directory in."""
-    at = inside(path).rstrip("/")
+    at = inside(path)
     copy = Copy(it.edge, source.edge, at, include, exclude, gitignore, owner, permissions)
     return _made(copy)
 
@@ -117,7 +109,9 @@ def with_file(
     owner: str,
 ) -> Directory:
     """Copy a file in."""
-    copy = Copy(it.edge, source.edge, inside(path), owner=owner, mode=permissions, as_file=True)
+    # A slash at the end says that the path is a directory to put the file in.
+    at = inside(path) + "/" if path.endswith("/") else inside(path)
+    copy = Copy(it.edge, source.edge, at, owner=owner, mode=permissions, as_file=True)
     return _made(copy)
 
 
@@ -207,106 +201,12 @@ def refuse(_session: Session, it: object, *, err: str) -> object:
     return it
 
 
-# --- leaves ------------------------------------------------------------------------------
-
-
-async def entries(session: Session, it: Directory, *, path: str | None) -> tuple[str, ...]:
-    """List names; directories end with "/"."""
-    return tuple(treeops.entries(await session.engine.tree(it.edge), path or ""))
-
-
-async def glob(session: Session, it: Directory, *, pattern: str) -> tuple[str, ...]:
-    """List what a pattern matches."""
-    return tuple(treeops.match(await session.engine.tree(it.edge), pattern))
-
-
-async def digest(session: Session, it: Directory) -> str:
-    """Digest the contents."""
-    return (await session.engine.tree(it.edge)).digest
-
-
-async def export(session: Session, it: Directory, *, path: str, wipe: bool) -> str:
-    """Write the directory to the host."""
-    return await session.engine.export_tree(await session.engine.tree(it.edge), path, wipe)
-
-
-def name(_session: Session, it: Directory) -> str:
-    """Give the directory's name, "/" for a root."""
-    return it.path.rpartition("/")[2] or "/"
-
-
-async def sync(session: Session, it: Directory) -> str:
-    """Force the directory."""
-    await session.engine.solve(it.edge.op)
-    return session.objects.remember(it)
-
-
-def exists_as(entry: Entry | None, expected_type: str | None) -> bool:
-    """Tell whether an entry is there, and of the expected type if one is."""
-    return entry is not None and (expected_type is None or entry.kind == _KINDS[expected_type])
-
-
-def _follow(expected_type: str | None, do_not_follow_symlinks: bool) -> bool:
-    """A link that is asked for is not followed."""
-    return not do_not_follow_symlinks and expected_type != "SYMLINK_TYPE"
-
-
-async def exists(
-    session: Session,
-    it: Directory,
-    *,
-    path: str,
-    expected_type: str | None,
-    do_not_follow_symlinks: bool,
-) -> bool:
-    """Tell whether a path exists."""
-    tree = await session.engine.tree(it.edge)
-    follow = _follow(expected_type, do_not_follow_symlinks)
-    return exists_as(treepath.status(tree, path, follow=follow), expected_type)
-
-
-async def stat(session: Session, it: Directory, *, path: str, do_not_follow_symlinks: bool) -> Stat:
-    """Describe what is at a path."""
-    tree = await session.engine.tree(it.edge)
-    entry = treepath.status(tree, path, follow=not do_not_follow_symlinks)
-    if entry is None:
-        raise PathError(f"stat {path}: no such file or directory")
-    return stat_of(path, entry)
-
-
-async def find_up(session: Session, it: Directory, *, name: str, start: str) -> str | None:
-    """Look for a name in a directory and all above it; None if it is nowhere."""
-    tree = await session.engine.tree(it.edge)
-    return nearest(tree, name, inside(start).rstrip("/"))
-
-
-def nearest(tree: Tree, name: str, start: str) -> str | None:
-    """Give the path of the nearest entry of a name, upwards from a directory."""
-    at = start
-    while True:
-        candidate = f"{at}/{name}" if at else name
-        if treepath.status(tree, candidate) is not None:
-            return candidate
-        if not at:
-            return None
-        at = at.rpartition("/")[0]
-
-
 FIELDS: dict[str, Callable[..., Any]] = {
     "chown": chown,
     "diff": diff,
-    "digest": digest,
     "directory": directory,
-    "entries": entries,
-    "exists": exists,
-    "export": export,
     "file": file,
     "filter": filter_,
-    "findUp": find_up,
-    "glob": glob,
-    "name": name,
-    "stat": stat,
-    "sync": sync,
     "withDirectory": with_directory,
     "withError": refuse,
     "withFile": with_file,

@@ -12,27 +12,15 @@ Python: str, int, float, bool, None, list, dict, and `Name` for an enum's, `Vari
 variable's.
 """
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.engine.api.lexer import Tokens, block, string
 from pipelines.engine.errors import QueryError
 
 __all__ = ["Document", "Name", "Operation", "Selection", "Variable", "parse"]
 
-_TOKEN = re.compile(
-    r"""[\s,\ufeff]*(?:\#[^\n\r]*[\s,\ufeff]*)*
-    (?:(?P<punctuation>\.\.\.|[!$&()\[\]{}:=@|])
-    |(?P<name>[_A-Za-z][_0-9A-Za-z]*)
-    |(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
-    |(?P<block>\"\"\"(?:[^"\\]|\\\"\"\"|\\|"(?!""))*\"\"\")
-    |(?P<string>"[^"\\\n\r]*(?:\\.[^"\\\n\r]*)*")
-    |(?P<end>\Z))""",
-    re.VERBOSE,
-)
-_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|.)")
 _CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _LEVELS = 200  # of lists and objects in a value: nobody's argument, and no stack overflow
 
@@ -102,219 +90,173 @@ def parse(text: str) -> Document:
 
 
 class _Parser:
-    """One pass over a text; `kind` and `value` are the token at hand."""
+    """Builds selections from tokens."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._start = 0
-        self.kind = ""
-        self.value = ""
-        self._next()
+        self._tokens = Tokens(text)
 
     def document(self) -> Document:
         operations: list[Operation] = []
         fragments: dict[str, Selection] = {}
-        while self.kind != "end":
-            if self.value == "fragment" and self.kind == "name":
+        while self._tokens.kind != "end":
+            if self._tokens.value == "fragment" and self._tokens.kind == "name":
                 fragment = self._fragment()
                 fragments[fragment.spread] = fragment
             else:
                 operations.append(self._operation())
+        for name in fragments:
+            _check_ends(name, fragments)
         return Document(tuple(operations), fragments)
 
     def _operation(self) -> Operation:
         name, defaults = "", {}
-        if self.kind == "name":
-            if self.value != "query":
-                raise self._unexpected("a query (this session has no mutations)")
-            self._next()
-            name = self._name() if self.kind == "name" else ""
-            defaults = self._variables() if self.value == "(" else {}
+        if self._tokens.kind == "name":
+            if self._tokens.value != "query":
+                raise self._tokens.unexpected("a query (this session has no mutations)")
+            self._tokens.next()
+            name = self._tokens.name() if self._tokens.kind == "name" else ""
+            defaults = self._variables() if self._tokens.value == "(" else {}
             self._directives()
         return Operation(name, self._selections(), defaults)
 
     def _fragment(self) -> Selection:
-        self._next()
-        name = self._name()
-        self._word("on")
-        on = self._name()
+        self._tokens.next()
+        name = self._tokens.name()
+        if self._tokens.name() != "on":
+            raise self._tokens.unexpected("'on' and a type before this")
+        on = self._tokens.name()
         self._directives()
         return Selection("", spread=name, on=on, selections=self._selections())
 
     def _variables(self) -> dict[str, Any]:
         """Read variable definitions: their defaults are needed, their types are not."""
         defaults: dict[str, Any] = {}
-        self._mark("(")
-        while self.value != ")":
-            self._mark("$")
-            name = self._name()
-            self._mark(":")
-            while self.kind == "name" or self.value in {"[", "]", "!"}:
-                self._next()
-            if self.value == "=":
-                self._next()
+        self._tokens.mark("(")
+        while self._tokens.value != ")":
+            self._tokens.mark("$")
+            name = self._tokens.name()
+            self._tokens.mark(":")
+            while self._tokens.kind == "name" or self._tokens.value in {"[", "]", "!"}:
+                self._tokens.next()
+            if self._tokens.value == "=":
+                self._tokens.next()
                 defaults[name] = self._value(0)
             self._directives()
-        self._next()
+        self._tokens.next()
         return defaults
 
     def _selections(self) -> list[Selection]:
         """Read a selection set with all that is nested in it."""
-        self._mark("{")
+        self._tokens.mark("{")
         outermost: list[Selection] = []
         stack = [outermost]
         while stack:
-            if self.value == "}" and self.kind == "punctuation":
+            if self._tokens.is_mark("}"):
                 if not stack[-1]:
-                    raise self._unexpected("a field")
+                    raise self._tokens.unexpected("a field")
                 stack.pop()
-                self._next()
+                self._tokens.next()
                 continue
-            selection = self._spread() if self.value == "..." else self._field()
+            selection = self._spread() if self._tokens.value == "..." else self._field()
             stack[-1].append(selection)
-            if self.value == "{" and self.kind == "punctuation" and not selection.spread:
-                self._next()
+            if self._tokens.is_mark("{") and not selection.spread:
+                self._tokens.next()
                 stack.append(selection.selections)
         return outermost
 
     def _field(self) -> Selection:
-        alias = name = self._name()
-        if self.value == ":" and self.kind == "punctuation":
-            self._next()
-            name = self._name()
+        alias = name = self._tokens.name()
+        if self._tokens.is_mark(":"):
+            self._tokens.next()
+            name = self._tokens.name()
         return Selection(name, alias, self._arguments(), self._directives())
 
     def _spread(self) -> Selection:
-        self._next()
-        if self.kind == "name" and self.value != "on":
-            return Selection("", spread=self._name(), directives=self._directives())
+        self._tokens.next()
+        if self._tokens.kind == "name" and self._tokens.value != "on":
+            return Selection("", spread=self._tokens.name(), directives=self._directives())
         on = ""
-        if self.kind == "name":
-            self._next()
-            on = self._name()
+        if self._tokens.kind == "name":
+            self._tokens.next()
+            on = self._tokens.name()
         directives = self._directives()
-        if self.value != "{":
-            raise self._unexpected("'{'")
+        if self._tokens.value != "{":
+            raise self._tokens.unexpected("'{'")
         return Selection("", on=on, directives=directives)
 
     def _arguments(self) -> dict[str, Any]:
-        if self.kind != "punctuation" or self.value != "(":
+        if not self._tokens.is_mark("("):
             return {}
-        self._next()
+        self._tokens.next()
         arguments: dict[str, Any] = {}
-        while self.kind == "name":
-            name = self._name()
-            self._mark(":")
+        while self._tokens.kind == "name":
+            name = self._tokens.name()
+            self._tokens.mark(":")
             arguments[name] = self._value(0)
-        self._mark(")")
+        self._tokens.mark(")")
         return arguments
 
     def _directives(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-        if self.value != "@" or self.kind != "punctuation":
+        if not self._tokens.is_mark("@"):
             return ()
         found = []
-        while self.value == "@" and self.kind == "punctuation":
-            self._next()
-            found.append((self._name(), self._arguments()))
+        while self._tokens.is_mark("@"):
+            self._tokens.next()
+            found.append((self._tokens.name(), self._arguments()))
         return tuple(found)
 
     def _value(self, level: int) -> Any:
-        kind, value = self.kind, self.value
+        kind, value = self._tokens.kind, self._tokens.value
         if level > _LEVELS:
-            raise self._unexpected("a value that is not nested so deeply")
+            raise self._tokens.unexpected("a value that is not nested so deeply")
         if kind == "punctuation":
             return self._compound(value, level)
         if kind == "end":
-            raise self._unexpected("a value")
-        text = self._token_text(kind, value)
-        self._next()
+            raise self._tokens.unexpected("a value")
+        text = self._scalar(kind, value)
+        self._tokens.next()
         return text
 
     def _compound(self, mark: str, level: int) -> Any:
         if mark not in {"[", "{", "$"}:
-            raise self._unexpected("a value")
-        self._next()
+            raise self._tokens.unexpected("a value")
+        self._tokens.next()
         if mark == "$":
-            return Variable(self._name())
+            return Variable(self._tokens.name())
         if mark == "[":
             items = []
-            while not (self.kind == "punctuation" and self.value == "]"):
+            while not self._tokens.is_mark("]"):
                 items.append(self._value(level + 1))
-            self._next()
+            self._tokens.next()
             return items
         members = {}
-        while self.kind == "name":
-            name = self._name()
-            self._mark(":")
+        while self._tokens.kind == "name":
+            name = self._tokens.name()
+            self._tokens.mark(":")
             members[name] = self._value(level + 1)
-        self._mark("}")
+        self._tokens.mark("}")
         return members
 
-    def _token_text(self, kind: str, value: str) -> Any:
+    def _scalar(self, kind: str, value: str) -> Any:
         if kind == "name":
             return _CONSTANTS[value] if value in _CONSTANTS else Name(value)
         if kind == "number":
             return int(value) if value.lstrip("-").isdigit() else float(value)
-        if kind == "block":
-            return _dedent(value[3:-3].replace('\\"""', '"""'))
-        if "\\" not in value:
-            return value[1:-1]
-        try:
-            # A GraphQL string is a JSON string but for `\u{…}` and raw control characters.
-            return json.loads(_ESCAPE.sub(_json_escape, value), strict=False)
-        except ValueError as exc:
-            raise QueryError(f"syntax error in a string: {exc}") from exc
-
-    def _name(self) -> str:
-        if self.kind != "name":
-            raise self._unexpected("a name")
-        value = self.value
-        self._next()
-        return value
-
-    def _word(self, word: str) -> None:
-        if self._name() != word:
-            raise self._unexpected(repr(word))
-
-    def _mark(self, mark: str) -> None:
-        if self.kind != "punctuation" or self.value != mark:
-            raise self._unexpected(repr(mark))
-        self._next()
-
-    def _next(self) -> None:
-        match = _TOKEN.match(self._text, self._at)
-        if match is None or match.lastgroup is None:
-            self.kind, self.value, self._start = "", self._text[self._at : self._at + 20], self._at
-            raise self._unexpected("a GraphQL token")
-        self.kind = match.lastgroup
-        self.value = match[self.kind]
-        self._start, self._at = match.start(self.kind), match.end()
-
-    def _unexpected(self, wanted: str) -> QueryError:
-        line = self._text.count("\n", 0, self._start) + 1
-        column = self._start - self._text.rfind("\n", 0, self._start)
-        found = repr(self.value[:40]) if self.kind != "end" else "the end of the query"
-        return QueryError(f"syntax error at {line}:{column}: expected {wanted}, found {found}")
+        return block(value) if kind == "block" else string(value)
 
 
-def _json_escape(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return match[0]
-    point = int(match[1], 16)
-    if point > 0x10FFFF:
-        raise QueryError(f"syntax error in a string: no character {match[0]}")
-    return json.dumps(chr(point))[1:-1]
+def _check_ends(name: str, fragments: Mapping[str, Selection]) -> None:
+    """Refuse a fragment that contains itself.
 
-
-def _dedent(raw: str) -> str:
-    """Take the common indentation off a block string (GraphQL spec, BlockStringValue)."""
-    lines = re.split(r"\r\n|[\n\r]", raw)
-    indents = [len(x) - len(x.lstrip(" \t")) for x in lines[1:] if x.strip(" \t")]
-    common = min(indents, default=0)
-    lines[1:] = [line[common:] for line in lines[1:]]
-    while lines and not lines[0].strip(" \t"):
-        lines.pop(0)
-    while lines and not lines[-1].strip(" \t"):
-        lines.pop()
-    return "\n".join(lines)
+    Source: GraphQL spec, 5.5.2.2 "Fragment spreads must not form cycles".
+    """
+    seen: set[str] = set()
+    pending = [*fragments[name].selections]
+    while pending:
+        one = pending.pop()
+        if one.spread == name:
+            raise QueryError(f"fragment {name!r} contains itself")
+        if one.spread and one.spread not in seen and one.spread in fragments:
+            seen.add(one.spread)
+            pending += fragments[one.spread].selections
+        pending += one.selections

@@ -61,6 +61,14 @@ class Engine(Protocol):
         """Solve an edge and give it as a tree; a snapshot is read as one."""
         ...
 
+    async def status(self, edge: Edge, path: str, follow: bool) -> Entry | None:
+        """Look one path up in what an edge gives, without reading the rest of it.
+
+        `path` is relative, "" the root; `follow` says whether a link at its end is followed.
+        None if there is nothing. See `treepath.status`.
+        """
+        ...
+
     async def resolve_image(self, ref: str, platform: str) -> Image:
         """Pin an image reference for a platform."""
         ...

@@ -54,7 +54,7 @@ class Objects:
                 f"unknown id {_spelled(name)}: ids live as long as their session; "
                 "build the object again in this one"
             )
-        if expected and value.TYPE != expected:
+        if expected and expected != value.TYPE:
             raise QueryError(f"expected the id of a {expected}, got the id of a {value.TYPE}")
         return value
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from pipelines.engine import treepath
 from pipelines.engine.api.container import Container
-from pipelines.engine.api.directory import Directory, exists_as, refuse
+from pipelines.engine.api.directory import Directory, refuse
 from pipelines.engine.api.file import File, stat_of
+from pipelines.engine.api.looking import exists_as, follows
 from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import Stat
 from pipelines.engine.errors import PathError
@@ -173,10 +173,9 @@ def file(_session: Session, it: Container, *, path: str, expand: bool) -> File:
 async def _entry(session: Session, it: Container, full: str, *, follow: bool) -> Entry | None:
     """Look a path up where it is kept."""
     place = it.place(full)
-    tree = await session.engine.tree(place.base)
     if place.mount is not None and place.mount.file:
-        return None if place.path else tree.file[1]
-    return treepath.status(tree, place.path, follow=follow)
+        return None if place.path else (await session.engine.tree(place.base)).file[1]
+    return await session.engine.status(place.base, place.path, follow)
 
 
 async def exists(
@@ -189,7 +188,7 @@ async def exists(
     expand: bool,
 ) -> bool:
     """Tell whether a path exists."""
-    follow = not do_not_follow_symlinks and expected_type != "SYMLINK_TYPE"
+    follow = follows(expected_type, do_not_follow_symlinks)
     entry = await _entry(session, it, it.at(path, expand), follow=follow)
     return exists_as(entry, expected_type)
 

@@ -12,6 +12,7 @@ Theory of operation
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import CoroutineType
@@ -67,13 +68,15 @@ def _refusal(error: Exception, path: Path) -> bytes:
     if isinstance(error, EngineError):
         message, extensions = str(error), error.extensions()
     else:
+        # A defect of the engine: the client gets the name of it, the log where it happened.
+        logging.getLogger(__name__).error("a field failed", exc_info=error)
         message = f"internal error: {type(error).__name__}: {error}"
         extensions = {"_type": "INTERNAL_ERROR"}
     shown = {"message": message, "path": list(path), "extensions": extensions}
     return _JSON({"data": None, "errors": [shown]}).encode()
 
 
-class _FailedAt(Exception):  # noqa: N818  # carries an error, is none
+class _FailedAt(Exception):  # carries an error, is none
     """A field failed."""
 
     def __init__(self, error: Exception, path: Path) -> None:
@@ -83,9 +86,9 @@ class _FailedAt(Exception):  # noqa: N818  # carries an error, is none
 
 
 def _leaf(error: BaseException) -> BaseException:
-    """Unwrap groups to the first error that is none."""
+    """Unwrap groups to their first error; a cancellation beside one is its consequence."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = (error.split(Exception)[0] or error).exceptions[0]
     return error
 
 
@@ -100,18 +103,19 @@ class _Walk:
     async def object(self, value: Node, selections: Sequence[Selection], path: Path) -> str:
         """Write an object: follow the chain to where it forks or ends."""
         keys: list[str] = []
-        while True:
+        text = ""
+        while not text:
             fields = self._collect(value, selections)
             if len(fields) != 1:
                 text = await self._fork(value, fields, (*path, *keys))
-                break
+                continue
             key, selection = fields.popitem()
             keys.append(key)
             found = await self._resolve(value, selection, path, keys)
             if not hasattr(found, "TYPE"):
                 text = await self._write(found, selection, (*path, *keys))
-                break
-            value, selections = found, selection.selections
+            else:
+                value, selections = found, selection.selections
         opening = "".join(f'{{"{key}":' for key in keys)
         return opening + text + "}" * len(keys)
 
@@ -144,7 +148,7 @@ class _Walk:
         try:
             found = self._call(value, selection)
             return await found if isinstance(found, CoroutineType) else found
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the client hears of it
             error = _leaf(exc)
             if not isinstance(error, Exception):
                 raise error from None

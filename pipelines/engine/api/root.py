@@ -1,6 +1,5 @@
 """The query root."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,12 +13,11 @@ from pipelines.engine.api.ids import Node
 from pipelines.engine.api.secret import Secret, from_address, from_text
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError
+from pipelines.engine.keys import normal_platform
 from pipelines.engine.op import CacheVolume as Volume
 from pipelines.engine.op import Edge, Empty, Scratch, Write
 
 __all__ = ["FIELDS", "Root"]
-
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +33,7 @@ def container(session: Session, _root: Root, *, platform: str | None) -> Contain
     Raises:
         QueryError: the platform is not spelled os/arch[/variant].
     """
-    if platform is not None and not _PLATFORM.fullmatch(platform):
-        raise QueryError(f"platform {platform!r}: expected os/arch or os/arch/variant")
-    return Container(platform or session.engine.platform, Edge(Scratch()))
+    return Container(normal_platform(platform or session.engine.platform), Edge(Scratch()))
 
 
 def directory(_session: Session, _root: Root) -> Directory:
@@ -66,7 +62,6 @@ def cache_volume(
     _root: Root,
     *,
     key: str,
-    namespace: str = "",
     source: Directory | None,
     sharing: str,
     owner: str,
@@ -79,7 +74,7 @@ def cache_volume(
     if not key:
         raise QueryError("cacheVolume: key is empty; name what the volume caches")
     seed = source.edge if source is not None else None
-    return CacheVolume(Volume(key, namespace or "", sharing, owner, seed))
+    return CacheVolume(Volume(key, "", sharing, owner, seed))
 
 
 def set_secret(session: Session, _root: Root, *, name: str, plaintext: str) -> Secret:

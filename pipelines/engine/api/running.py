@@ -117,7 +117,7 @@ async def exit_code(session: Session, it: Container) -> int:
 
 async def sync(session: Session, it: Container) -> str:
     """Force the container."""
-    if it.last is not None:
+    if it.last is not None and it.last is not it.rootfs.op:
         await session.engine.solve(it.last)
     await session.engine.solve(it.rootfs.op)
     return session.objects.remember(it)
