@@ -19,6 +19,7 @@ from typing import Literal
 
 from pipelines.engine.errors import PathError
 from pipelines.engine.snapshots import kernel
+from pipelines.engine.snapshots.shelf import storing
 
 __all__ = [
     "Made",
@@ -170,6 +171,8 @@ def _remove(parent: int, name: str, made: Made) -> None:
 
 def _walk(top: int, path: str, kind: str, mode: int, made: list[Made]) -> str:
     """Go along a path, a name at a time, making what is missing; the last is of `kind`."""
+    if "\0" in path:
+        raise PathError(f"{path!r}: a path can not hold a null character")
     done: list[str] = []
     todo = _parts(path)
     links = 0
@@ -209,13 +212,14 @@ def _have(parent: int, name: str, kind: str, mode: int) -> os.stat_result | Made
         pass
     except OSError as exc:
         raise PathError(f"{name[:80]}: {exc.strerror}") from exc
-    if kind == "dir":
-        os.mkdir(name, mode, dir_fd=parent)
-        os.chmod(name, mode, dir_fd=parent)
-    else:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(name, flags, 0o644, dir_fd=parent))
-    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    with storing(f"make {name} in a snapshot"):
+        if kind == "dir":
+            os.mkdir(name, mode, dir_fd=parent)
+            os.chmod(name, mode, dir_fd=parent)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     return Made(name, found.st_dev, found.st_ino)
 
 
@@ -234,6 +238,8 @@ def _rooted(root: Path) -> Iterator[int]:
 
 def _open(top: int, path: str, flags: int, mode: int = 0) -> int:
     """Open by openat2, again where the kernel saw a rename race (EAGAIN)."""
+    if "\0" in path:
+        raise PathError(f"{path!r}: a path can not hold a null character")
     for _ in range(_TRIES):
         try:
             return kernel.openat2(

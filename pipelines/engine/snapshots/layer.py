@@ -237,7 +237,7 @@ class Scan:
     def _text(self, path: str, letter: str, status: os.stat_result) -> str:
         """Tell what a file is: its hash, its target, its device number."""
         if letter == "f":
-            return self._hashes.get(status.st_ino) or hash_file(path)
+            return self._hashes.get(status.st_ino) or hash_file(path, status.st_size)
         if letter == "l":
             return os.readlink(path)
         return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
@@ -245,7 +245,7 @@ class Scan:
     def _compare(
         self, path: str, letter: str, status: os.stat_result, below: Found
     ) -> tuple[bool, str]:
-        """Whether a file equals the one below, and what it is if not."""
+        """Tell whether a file equals the one below, and what it is if not."""
         if letter != "f":
             text = self._text(path, letter, status)
             return text == self._text(below.path, letter, below.stat), text
@@ -253,7 +253,7 @@ class Scan:
             return True, ""
         if status.st_size != below.stat.st_size:
             return False, self._text(path, letter, status)
-        return compare_files(path, below.path)
+        return compare_files(path, below.path, status.st_size)
 
 
 def _path(row: Row) -> str:
@@ -268,24 +268,27 @@ def _open(path: str) -> bool:
     return True
 
 
-def hash_file(path: str) -> str:
-    """Digest a file's bytes, one block in memory at a time."""
+def hash_file(path: str, size: int = _BLOCK) -> str:
+    """Digest a file's bytes, one block in memory at a time; `size` is what to expect."""
     digest = hashlib.sha256()
+    block = min(size + 1, _BLOCK)  # a whole block for a small file costs more than reading it
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        while block := os.read(descriptor, _BLOCK):
-            digest.update(block)
+        while read := os.read(descriptor, block):
+            digest.update(read)
+            if len(read) < block:
+                break
     finally:
         os.close(descriptor)
     return digest.hexdigest()
 
 
-def compare_files(path: str, below: str) -> tuple[bool, str]:
-    """Whether two files of one size hold the same bytes, and the digest of the first."""
+def compare_files(path: str, below: str, size: int) -> tuple[bool, str]:
+    """Tell whether two files of one size hold the same bytes, and the digest of the first."""
     digest = hashlib.sha256()
-    same = True
+    same, block = True, min(size + 1, _BLOCK)
     with open(path, "rb", 0) as new, open(below, "rb", 0) as old:
-        while block := new.read(_BLOCK):
-            digest.update(block)
-            same = same and old.read(len(block)) == block
+        while read := new.read(block):
+            digest.update(read)
+            same = same and old.read(len(read)) == read
     return same, digest.hexdigest()

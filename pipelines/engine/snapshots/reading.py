@@ -42,7 +42,7 @@ class Hashes:
                 return known
         key = (found.stat.st_dev, found.stat.st_ino, found.stat.st_ctime_ns)
         if not layer or key not in self._inodes:
-            self._inodes[key] = hash_file(found.path)
+            self._inodes[key] = hash_file(found.path, found.stat.st_size)
         return self._inodes[key]
 
 
@@ -92,7 +92,7 @@ def scan_tree(root: Path, path: str, adopt: Adopt | None = None) -> Tree:
     status = os.lstat(real)
     level: Level = (Branch(real),) if stat.S_ISDIR(status.st_mode) else ()
     found = Found(place.strip("/"), Branch(real), status, level)
-    return _tree(found, path, adopt, lambda file: hash_file(file.path))
+    return _tree(found, path, adopt, lambda file: hash_file(file.path, file.stat.st_size))
 
 
 def _tree(found: Found, path: str, adopt: Adopt | None, content: Callable[[Found], str]) -> Tree:

@@ -131,6 +131,8 @@ def storing(what: str) -> Iterator[None]:
                 f"{what}: {exc.strerror}; free space or run `pipelines cache prune`"
             ) from exc
         raise StoreError(f"{what}: {exc.filename or ''}: {exc.strerror}") from exc
+    except RecursionError as exc:
+        raise StoreError(f"{what}: its directories are nested too deeply") from exc
 
 
 def clear(path: str) -> None:

@@ -168,7 +168,10 @@ def locate(level: Level, path: str) -> Found:
         if name == "..":
             at = at[:-1] or at
             continue
-        found = lookup(at[-1].level, at[-1].rel, name)
+        try:
+            found = lookup(at[-1].level, at[-1].rel, name)
+        except (OSError, ValueError) as exc:  # a name that is too long, or holds a null
+            raise PathError(f"{path!r}: {exc}") from exc
         if found is None:
             raise PathError(f"{path}: no such file or directory in the snapshot")
         if stat.S_ISLNK(found.stat.st_mode):

@@ -42,21 +42,8 @@ def _killed_at(kind: str, place: Path, number: int) -> bool:
 def _everywhere(kind: str, place: Path) -> tuple[int, set[int]]:
     bench = Bench(kind, place)
     number, depths = 0, set()
-    wanted = {
-        *[
-            "etc",
-            "etc/hosts",
-            "usr",
-            "usr/bin",
-            "usr/bin/tool",
-            "usr/lib",
-            "usr/lib/x",
-            "usr/lib/x/y",
-            "tmp",
-            "a",
-            "a/b",
-        ]
-    }
+    wanted = {"etc", "etc/hosts", "usr", "usr/bin", "usr/bin/tool", "usr/lib", "usr/lib/x"}
+    wanted |= {"usr/lib/x/y", "tmp", "a", "a/b"}
     while True:
         (place / f"active/{number}").mkdir()
         killed = _killed_at(kind, place, number)

@@ -136,3 +136,11 @@ def test_removing_stubs_does_not_follow_links_out(root: Path, tmp_path: Path) ->
     (root / "a").symlink_to("../a")
     inroot.unstub(root, [stub])
     assert outside.exists()
+
+
+@pytest.mark.parametrize("path", ["etc/hosts\0x", "etc/" + "n" * 300])
+def test_impossible_names_are_path_errors(root: Path, path: str) -> None:
+    with pytest.raises(PathError):
+        inroot.resolve(root, path)
+    with pytest.raises(PathError):
+        inroot.mkdirs(root, path)

@@ -68,13 +68,18 @@ def test_a_known_layer_s_bytes_are_not_read_again(bench: Bench) -> None:
 
 def test_what_is_not_there_is_an_error(bench: Bench) -> None:
     stack = _changed(bench)
-    for path in ("usr/lib/x/y", "nothing", "out/fifo"):
+    for path in ("usr/lib/x/y", "nothing", "out/fifo", "n" * 300):
         with pytest.raises(PathError, match=path):
             scan_stack(bench.root, stack, path)
     with pytest.raises(PathError, match="is not a regular file"):
         stack_file(bench.root, stack, "out")
     with pytest.raises(ContentMissing):
         scan_stack(bench.root, ["0" * 64], "out")
+
+
+def test_a_null_in_a_path_is_a_path_error(bench: Bench) -> None:
+    with pytest.raises(PathError):
+        scan_stack(bench.root, bench.base, "etc\0")
 
 
 def test_links_that_do_not_end_are_an_error(bench: Bench) -> None:
