@@ -172,7 +172,8 @@ class TarReader:
 
 def _checked(block: bytes) -> bytes:
     """Verify the checksum, which some writers compute over signed bytes."""
-    told = _number(block[148:156])
+    text = block[148:156].strip(b" \0")
+    told = int(text, 8) if text.isdigit() and not set(text) & set(b"89") else -1
     plain = sum(block) - sum(block[148:156]) + 8 * 0x20
     high = sum(1 for byte in block[:148] + block[156:] if byte > 0x7F)  # noqa: PLR2004
     if told not in {plain, plain - 256 * high}:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ImageError, StoreFull
-from pipelines.engine.images.attributes import set_attributes, stamp
+from pipelines.engine.images.making import Making, described
 from pipelines.engine.images.nodes import Node, NodeKind, Paths, components
 from pipelines.engine.images.ownership import Ownership, current
 from pipelines.engine.images.tarread import LIMITS, Limits, Member, TarReader
@@ -34,7 +34,6 @@ __all__ = ["Unpacked", "unpack"]
 
 _WHITEOUT, _OPAQUE, _META = b".wh.", b".wh..wh..opq", b".wh..wh."
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DESCRIPTORS = 256
 
 
@@ -87,7 +86,7 @@ def unpack(
 class _Unpacker:
     def __init__(self, into: Path, paths: Paths, ownership: Ownership) -> None:
         self._paths = paths
-        self._ownership = ownership
+        self._files = Making(ownership)
         self._root = os.open(into, _OPEN)
         self._open: OrderedDict[Node, int] = OrderedDict()
 
@@ -106,6 +105,10 @@ class _Unpacker:
             self._paths.root.member = member
             return
         *above, name = parts
+        if any(part.startswith(_META) and part != _OPAQUE for part in parts):
+            return  # AUFS's own bookkeeping
+        if any(part.startswith(_WHITEOUT) for part in above):
+            raise ImageError(f"the archive has an entry below a whiteout: {member.name[:200]!r}")
         if name.startswith(_WHITEOUT):
             self._whiteout(above, name)
         elif member.kind != "device":
@@ -128,43 +131,16 @@ class _Unpacker:
         at = self._descriptor(parent)
         match member.kind:
             case "file":
-                self._file(member, at, name, content)
+                self._files.write(member, at, name, content)
             case "symlink":
                 node.target = member.target
-                self._symlink(member, at, name)
+                self._files.link(member, at, name)
             case "fifo":
-                os.mkfifo(name, 0o600, dir_fd=at)
-                self._ownership.give(member.uid, member.gid, lambda u, g: _lchown(name, u, g, at))
-                os.chmod(name, member.mode, dir_fd=at)
+                self._files.fifo(member, at, name)
             case _:
                 assert source is not None
                 self._link(source, at, node)
         node.made = True
-
-    def _file(self, member: Member, at: int, name: bytes, content: Iterator[bytes]) -> None:
-        descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
-        try:
-            for piece in content:
-                _write(descriptor, piece)
-            self._settle(member, descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _settle(self, member: Member, descriptor: int) -> None:
-        """Set what is known of a file or directory: changing the owner clears bits, so first."""
-        self._ownership.give(member.uid, member.gid, lambda u, g: os.fchown(descriptor, u, g))
-        os.fchmod(descriptor, member.mode)
-        if member.xattrs:
-            set_attributes(descriptor, member.xattrs)
-        stamp(descriptor, member.mtime)
-
-    def _symlink(self, member: Member, at: int, name: bytes) -> None:
-        if not member.target or b"\0" in member.target:
-            raise ImageError(f"the archive has a link to nowhere: {member.name[:200]!r}")
-        os.symlink(member.target, name, dir_fd=at)
-        self._ownership.give(member.uid, member.gid, lambda u, g: _lchown(name, u, g, at))
-        when = (member.mtime, member.mtime)
-        os.utime(name, ns=when, dir_fd=at, follow_symlinks=False)
 
     def _source(self, member: Member) -> Node:
         """Find what a hard link names, which must stand in the archive before it or below."""
@@ -197,7 +173,7 @@ class _Unpacker:
         except OSError as exc:
             if exc.errno != errno.EMLINK:
                 raise
-            self._copy(source.name, self._descriptor(above), at, node.name)
+            self._files.copy(source.name, self._descriptor(above), at, node.name)
 
     def _copy_up(self, source: Node, at: int, name: bytes) -> None:
         """Make a hard link to a file of a layer below: the file itself comes up."""
@@ -209,26 +185,11 @@ class _Unpacker:
             return
         directory = os.open(above.lower, _OPEN)
         try:
-            self._copy(source.name, directory, at, name)
+            self._files.copy(source.name, directory, at, name)
         finally:
             os.close(directory)
 
-    def _copy(self, source: bytes, directory: int, at: int, name: bytes) -> None:
-        reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            writer = os.open(name, _NEW, 0o600, dir_fd=at)
-            try:
-                while piece := os.read(reader, 1 << 20):
-                    _write(writer, piece)
-                self._settle(_described(reader, name), writer)
-            finally:
-                os.close(writer)
-        finally:
-            os.close(reader)
-
     def _whiteout(self, above: list[bytes], name: bytes) -> None:
-        if name.startswith(_META) and name != _OPAQUE:
-            return  # AUFS's own bookkeeping
         parent = self._paths.directory(above, make=not self._paths.known)
         victim = name[len(_WHITEOUT) :]
         if victim in {b"", b".", b".."}:
@@ -283,7 +244,12 @@ class _Unpacker:
             return
         parent = node.parent
         assert parent is not None
-        os.mkdir(node.name, 0o700, dir_fd=self._descriptor(parent))
+        at = self._descriptor(parent)
+        try:
+            os.mkdir(node.name, 0o700, dir_fd=at)
+        except FileExistsError:  # a whiteout of this layer, which the directory replaces
+            os.unlink(node.name, dir_fd=at)
+            os.mkdir(node.name, 0o700, dir_fd=at)
         node.made = True
 
     def _descriptor(self, node: Node) -> int:
@@ -325,36 +291,11 @@ class _Unpacker:
         if member is None and node.lower is not None:
             below = os.open(node.lower, _OPEN)
             try:
-                member = _described(below, node.name)
+                member = described(below, node.name)
             finally:
                 os.close(below)
-        self._settle(member or Member(node.name, "dir", 0o755, 0, 0, 0, 0), descriptor)
+        self._files.settle(member or Member(node.name, "dir", 0o755, 0, 0, 0, 0), descriptor)
 
 
 def _is_link(member: Member, source: Node | None) -> bool:
     return member.kind == "symlink" or (source is not None and source.kind == "link")
-
-
-def _described(descriptor: int, name: bytes) -> Member:
-    found = os.fstat(descriptor)
-    xattrs = {key: os.getxattr(descriptor, key) for key in os.listxattr(descriptor)}
-    return Member(
-        name=name,
-        kind="dir" if stat.S_ISDIR(found.st_mode) else "file",
-        mode=stat.S_IMODE(found.st_mode),
-        uid=found.st_uid,
-        gid=found.st_gid,
-        size=found.st_size,
-        mtime=found.st_mtime_ns,
-        xattrs=xattrs,
-    )
-
-
-def _lchown(name: bytes, uid: int, gid: int, at: int) -> None:
-    os.chown(name, uid, gid, dir_fd=at, follow_symlinks=False)
-
-
-def _write(descriptor: int, piece: bytes) -> None:
-    written = os.write(descriptor, piece)
-    while written < len(piece):
-        written += os.write(descriptor, piece[written:])
