@@ -67,7 +67,7 @@ def in_child(function: Callable[[], Any]) -> Any:
     if child == 0:
         try:
             answer = ("value", function())
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001
             kind = "skip" if type(exc).__name__ == "Skipped" else "error"
             answer = (kind, str(exc) if kind == "skip" else traceback.format_exc())
         with os.fdopen(write, "wb") as pipe:

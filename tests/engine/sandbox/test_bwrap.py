@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.base import Bind, Tmpfs
-
 from tests.engine.sandbox.session import Session, session
 
 pytestmark = pytest.mark.sandbox
@@ -59,7 +58,7 @@ def test_a_secret_is_in_no_other_process_than_the_commands_own(mode, root):
     secret = "s3cr3t-of-this-test"
     look = (
         "for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue; "
-        f"cat $p/cmdline $p/environ 2>/dev/null; done; echo; echo $SECRET"
+        "cat $p/cmdline $p/environ 2>/dev/null; done; echo; echo $SECRET"
     )
 
     async def body(s: Session):
@@ -74,6 +73,7 @@ def test_a_secret_is_in_no_other_process_than_the_commands_own(mode, root):
 
     inside, outside = session(mode, root, body)
     assert inside.count(secret) == 1, inside
+    assert any("/bin/sh" in line for line in outside), "the command's own was not even seen"
     assert all("bwrap" not in line for line in outside), outside
 
 
