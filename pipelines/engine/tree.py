@@ -16,6 +16,7 @@ Invariants
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Literal
 
 from pipelines.engine.digest import Digest, digest_bytes
@@ -125,8 +126,18 @@ class Tree(Mapping[str, Entry]):
 
     def encode(self) -> bytes:
         """Write the tree as a blob, one JSON line a path, sorted; its digest is `digest`."""
-        dump = json.dumps
-        rows = [dump([path, *self._entries[path].row()]) for path in sorted(self._entries)]
+        quote, entries = encode_basestring_ascii, self._entries
+        rows = []
+        for path in sorted(entries):
+            entry = entries[path]
+            # What json.dumps([path, *entry.row()]) gives, at a third of its time.
+            text = quote(entry.content or entry.target)
+            row = f'[{quote(path)}, "{entry.kind[0]}", {entry.mode}, {entry.size}, {text}'
+            if entry.mtime is not None:
+                row += f", {entry.uid}, {entry.gid}, {entry.mtime}"
+            elif entry.uid or entry.gid:
+                row += f", {entry.uid}, {entry.gid}"
+            rows.append(row + "]")
         return "\n".join(rows).encode("utf-8", "surrogateescape")
 
     @classmethod

@@ -29,11 +29,17 @@ _DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A tree, where its files lie (content → absolute path), and what was left out."""
+    """A tree, the directory that it was read from, and what was left out."""
 
     tree: Tree
-    origins: Mapping[str, str]
+    root: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Say where content (hex) can be read on the host."""
+        prefix = self.root.rstrip("/") + "/"
+        return {e.content: prefix + p for p, e in self.tree.items() if e.kind == "file"}
 
 
 def read(
@@ -59,6 +65,7 @@ def read(
             walk.ignore = Gitignore(
                 lambda at: read_lines(os.path.join(root, at, ".gitignore")), rules_above(root)
             )
+        walk.chosen = gitignore or not walk.matcher.everything
         return walk.run()
     except OSError as exc:
         where = exc.filename if isinstance(exc.filename, str) else root
@@ -75,6 +82,7 @@ class _Walk:
     matcher: Matcher
     cache: StatCache
     ignore: Gitignore | None = None
+    chosen: bool = False
     entries: dict[str, Entry] = field(default_factory=dict)
     pending: dict[str, Entry] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -89,9 +97,7 @@ class _Walk:
         finally:
             os.close(top)
         self.cache.save()
-        prefix = self.root.rstrip("/") + "/"
-        origins = {e.content: prefix + p for p, e in self.entries.items() if e.kind == "file"}
-        return Reading(Tree(self.entries), origins, tuple(self.warnings))
+        return Reading(Tree(self.entries), self.root, tuple(self.warnings))
 
     def _directory(self, top: int, at: str, stack: list[str]) -> None:
         try:
@@ -107,23 +113,34 @@ class _Walk:
             os.close(fd)
 
     def _item(self, fd: int, path: str, item: os.DirEntry[str], stack: list[str]) -> None:
-        is_dir = item.is_dir(follow_symlinks=False)
-        if self.ignore is not None and self.ignore.ignores(path, is_dir):
-            return
-        verdict = "keep" if self.matcher.everything else self.matcher.verdict(path, is_dir)
-        if verdict == "skip":
-            return
-        if is_dir:
-            entry = Entry("dir", item.stat(follow_symlinks=False).st_mode & 0o7777)
+        verdict = "keep"
+        if self.chosen:
+            is_dir = item.is_dir(follow_symlinks=False)
+            if self.ignore is not None and self.ignore.ignores(path, is_dir):
+                return
+            verdict = self.matcher.verdict(path, is_dir)
+            if verdict == "skip":
+                return
+        st = item.stat(follow_symlinks=False)
+        kind = stat.S_IFMT(st.st_mode)
+        if kind == stat.S_IFREG:
+            content = self.cache.known.get(stamp(st))
+            if content is None:
+                entry = self._hash(fd, path, item.name)
+            else:
+                self.cache.met += 1
+                entry = Entry("file", st.st_mode & 0o7777, st.st_size, content.hex())
+        elif kind == stat.S_IFDIR:
             stack.append(path)
+            entry = Entry("dir", st.st_mode & 0o7777)
             if verdict == "descend":
                 self.pending[path] = entry
                 return
+        elif kind == stat.S_IFLNK:
+            entry = Entry("link", 0o777, target=os.readlink(item.name, dir_fd=fd))
         else:
-            made = self._leaf(fd, path, item)
-            if made is None:
-                return
-            entry = made
+            self.warnings.append(f"{self.root}/{path} is left out: not a file or directory")
+            return
         self.entries[path] = entry
         if self.pending:
             self._keep_parents(path)
@@ -135,23 +152,7 @@ class _Walk:
             self.entries[at] = self.pending.pop(at)
             at = at.rpartition("/")[0]
 
-    def _leaf(self, fd: int, path: str, item: os.DirEntry[str]) -> Entry | None:
-        if item.is_file(follow_symlinks=False):
-            st = item.stat(follow_symlinks=False)
-            key = stamp(st)
-            content = self.cache.known.get(key)
-            if content is None:
-                return self._hash(fd, path, item.name)
-            self.cache.met += 1
-            return Entry("file", st.st_mode & 0o7777, st.st_size, content.hex())
-        if item.is_symlink():
-            return Entry("link", 0o777, target=os.readlink(item.name, dir_fd=fd))
-        self.warnings.append(
-            f"{os.path.join(self.root, path)} is left out: not a file or directory"
-        )
-        return None
-
-    def _hash(self, fd: int, path: str, name: str) -> Entry | None:
+    def _hash(self, fd: int, path: str, name: str) -> Entry:
         try:
             st, size, content = hash_at(name, fd)
         except OSError as exc:
@@ -196,4 +197,4 @@ def _read_file(path: str, cache: StatCache) -> Reading:
             cache.new[stamp(st)] = content
             cache.save()
     entry = Entry("file", st.st_mode & 0o7777, size, content.hex())
-    return Reading(Tree({os.path.basename(path): entry}), {entry.content: path})
+    return Reading(Tree({os.path.basename(path): entry}), os.path.dirname(path))
