@@ -16,21 +16,20 @@ APT = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
 PACKAGES = "git make python3-venv"
 WHEELS = Cache("ci-pip", "/root/.cache/pip")
 PYTHON = "/venv/bin/python"
+LOCK = "/locks/requirements/dev.txt"
 
 
 def env(source: Directory) -> Container:
     """Give a container with the locked tools, then the source: an edit reinstalls nothing."""
     locks = source.filter(include=["requirements/*.txt"])
-    install = f"{PYTHON} -m pip install -q --require-hashes --only-binary :all:"
+    install = f"{PYTHON} -m pip install -q --require-hashes --only-binary :all: -r {LOCK}"
     return (
         dag.container()
         .from_(IMAGE)
         .with_exec(["sh", "-c", f"{APT} {PACKAGES} && rm -rf /var/lib/apt/lists"])
         .with_(mount(WHEELS))
         .with_directory("/locks", locks)
-        .with_exec(
-            ["sh", "-c", f"python3 -m venv /venv && {install} -r /locks/requirements/dev.txt"]
-        )
+        .with_exec(["sh", "-c", f"python3 -m venv /venv && {install}"])
         .with_directory("/src", source.without_directory(".git"))
         .with_workdir("/src")
         .with_env_variable("PYTHONPATH", "/src")

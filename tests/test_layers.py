@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "digest", "errors", "events", "op", "patterns", "result", "tree", "treeops", "treepath", "version",
+    "digest", "errors", "events", "op", "patterns", "result", "tree", "treeops", "treepath",
+    "version",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
