@@ -72,14 +72,17 @@ class Session:
         jobs: int | None = None,
         workdir: str | os.PathLike[str] | None = None,
         listen: Callable[[dict[str, Any]], None] | None = None,
-        arguments: Sequence[str] = (),
+        program: Sequence[str] = (),
     ) -> "Session":
-        """Start the process. `listen` is called from threads, with one event at a time each."""
+        """Start the process; `program` stands in for the embedded engine's own.
+
+        `listen` is called with every event, from two threads.
+        """
         reading, writing = os.pipe()
         try:
             options = ["--events", str(writing), *(["--jobs", str(jobs)] if jobs else [])]
             process = subprocess.Popen(
-                command(*options, *arguments),
+                [*(program or command()), *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

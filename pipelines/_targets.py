@@ -11,7 +11,7 @@ _TABLE = {
     "android": "386 amd64 arm arm64",
     "darwin": "amd64 arm64",
     "dragonfly": "amd64",
-    "freebsd": "386 amd64 arm arm64 riscv64",
+    "freebsd": "386 amd64 arm arm64",
     "illumos": "amd64",
     "ios": "amd64 arm64",
     "js": "wasm",
@@ -21,7 +21,7 @@ _TABLE = {
     "plan9": "386 amd64 arm",
     "solaris": "amd64",
     "wasip1": "wasm",
-    "windows": "386 amd64 arm arm64",
+    "windows": "386 amd64 arm64",
 }
 
 PAIRS = {os: tuple(archs.split()) for os, archs in _TABLE.items()}
