@@ -103,7 +103,7 @@ class Rules:
 class _Run:
     """Patterns of one sign, with the common shapes in sets and the rest in one expression."""
 
-    __slots__ = ("_endings", "_literals", "_names", "_reach", "_rest")
+    __slots__ = ("_endings", "_heads", "_literals", "_names", "_reach", "_rest")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         literals, names, endings, rest = set(), set(), [], []
@@ -118,19 +118,24 @@ class _Run:
             else:
                 rest.append(pattern)
         self._literals, self._names, self._endings = literals, names, tuple(endings)
+        self._heads = {literal.partition(_SLASH)[0] for literal in literals}
         self._rest = _compile([_moby(p) + "(?:/.*)?" for p in rest])
         self._reach = _compile([_reach(p) for p in patterns])
 
     def matches(self, path: str) -> bool:
         """Tell whether a pattern matches the path or a directory above it."""
-        if self._literals and any(part in self._literals for part in _upward(path)):
-            return True
+        if self._heads and path.partition(_SLASH)[0] in self._heads:
+            for at in _upward(path):
+                if at in self._literals:
+                    return True
         if self._names or self._endings:
             parts = path.split(_SLASH)
             if not self._names.isdisjoint(parts):
                 return True
-            if self._endings and any(part.endswith(self._endings) for part in parts):
-                return True
+            if self._endings:
+                for part in parts:
+                    if part.endswith(self._endings):
+                        return True
         return self._rest is not None and self._rest(path) is not None
 
     def reaches(self, directory: str) -> bool:
