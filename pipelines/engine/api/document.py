@@ -98,6 +98,8 @@ class _Parser:
     def document(self) -> Document:
         operations: list[Operation] = []
         fragments: dict[str, Selection] = {}
+        if self._tokens.kind == "end":
+            raise self._tokens.unexpected("a query")
         while self._tokens.kind != "end":
             if self._tokens.value == "fragment" and self._tokens.kind == "name":
                 fragment = self._fragment()
