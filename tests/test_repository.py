@@ -18,7 +18,13 @@ REGISTRIES = [
     "deb.deb" + "ian.org", "archive.ub" + "untu.com", "registry-1.dock" + "er.io", "gh" + "cr.io",
     "qu" + "ay.io", "gc" + "r.io",
 ]  # fmt: skip
-MACHINE = ["/ro" + "ot/", "/wo" + "rk/", "/ho" + "me/", "/tm" + "p/v/"]
+MACHINE = [
+    "/wo" + "rk/main",
+    "/wo" + "rk/shared",
+    "/ro" + "ot/.pyenv",
+    "/tm" + "p/v/",
+    "/tm" + "p/BR",
+]
 
 
 def tracked() -> list[Path]:
@@ -50,8 +56,7 @@ def test_no_registry_is_named(host):
 
 @pytest.mark.parametrize("path", MACHINE)
 def test_no_path_of_one_machine_is_named(path):
-    pattern = re.compile(rf"""(?:^|[\s"'=(`]){re.escape(path)}\w""", re.MULTILINE)
-    assert not [name_of(p) for p in FILES if pattern.search(p.read_text(errors="replace"))]
+    assert not [name_of(p) for p in FILES if path in p.read_text(errors="replace")]
 
 
 def test_the_changelog_begins_with_the_version():
