@@ -5,11 +5,13 @@ it, what stands on stderr is bwrap's own message, which always begins with `bwra
 first bytes of stderr are held back for as long as they could be such a message.
 """
 
+import os
 import re
 from collections.abc import Callable
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.base import Exit, Spec
+from pipelines.engine.sandbox.executable import foreign, missing_interpreter
 
 __all__ = ["Preamble", "explain"]
 
@@ -17,6 +19,7 @@ _PREFIX = b"bwrap: "
 _LIMIT = 8192
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
+_SHELLS_COMPLAINTS = (1, 2, 126, 127)
 
 
 class Preamble:
@@ -67,22 +70,46 @@ def explain(spec: Spec, executed: int | None, returned: int, preamble: Preamble)
     """
     if executed is not None:
         preamble.release()
-        return Exit(executed)
+        return _mistaken(spec, executed, preamble)
     message = preamble.message()
     if message.startswith("execvp "):
-        return _not_executed(spec.args[0], message, preamble)
+        return _not_executed(spec, message, preamble)
     if message:
         raise SandboxError(f"starting {spec.args[0]!r} in the sandbox: {message}")
     return Exit(128 - returned if returned < 0 else returned)
 
 
-def _not_executed(name: str, message: str, preamble: Preamble) -> Exit:
+def _mistaken(spec: Spec, code: int, preamble: Preamble) -> Exit:
+    """Correct what a C library's execvp hides: a file that it can not run goes to /bin/sh."""
+    if code in _SHELLS_COMPLAINTS and foreign(spec, os.uname().machine):
+        preamble.say(_foreign_line(spec))
+        return Exit(_NOT_EXECUTABLE)
+    return Exit(code)
+
+
+def _not_executed(spec: Spec, message: str, preamble: Preamble) -> Exit:
+    name = spec.args[0]
     reason = re.sub(r"^execvp .*: ", "", message, flags=re.DOTALL)
+    if foreign(spec, os.uname().machine):
+        preamble.say(_foreign_line(spec))
+        return Exit(_NOT_EXECUTABLE)
     if reason == "No such file or directory":
-        preamble.say(f'exec: "{name}": executable file not found in $PATH')
+        interpreter = missing_interpreter(spec)
+        line = f'exec: "{name}": executable file not found in $PATH'
+        if interpreter:
+            line = f'exec: "{name}": it needs {interpreter}, which is not in the container'
+        preamble.say(line)
         return Exit(_NOT_FOUND)
     hint = ""
     if reason == "Exec format error":
-        hint = " (the file may be built for another platform, or a script without a #! line)"
+        hint = " (neither a program nor a script with a #! line)"
     preamble.say(f'exec: "{name}": {reason.lower()}{hint}')
     return Exit(_NOT_EXECUTABLE)
+
+
+def _foreign_line(spec: Spec) -> str:
+    machine = os.uname().machine
+    return (
+        f'exec: "{spec.args[0]}": the file is built for {foreign(spec, machine)}, '
+        f"this machine is {machine}"
+    )
