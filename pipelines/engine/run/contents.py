@@ -19,6 +19,11 @@ class Readable(Protocol):
 class Contents(Readable, Protocol):
     """A place that files are kept in (`store.files.Files`)."""
 
+    @property
+    def owners(self) -> bool:
+        """Tell whether ids other than our own can be given to files."""
+        ...
+
     def write(
         self, data: bytes, mode: int = ..., uid: int = ..., gid: int = ..., mtime: int | None = ...
     ) -> Entry:

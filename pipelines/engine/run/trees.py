@@ -109,11 +109,16 @@ class Trees:
         key = f"{tree.digest}+{given[0]}:{given[1]}" if given else str(tree.digest)
         layer = self._layers.get(key) or self._recall(key)
         if layer is None or not self._snapshots.exists(layer):
-            owned = treeops.chown(tree, "", given) if given else tree
-            layer = self._snapshots.add(lambda into: self._files.materialise(owned, into))
+            layer = self._snapshots.add(lambda into: self._lay(tree, into, given))
             self._record(key, layer)
         self._layers[key] = layer
         return layer
+
+    def _lay(self, tree: Tree, into: Path, owner: treeops.Owner | None) -> None:
+        """Put a tree on disk; an owner gets the directory itself too."""
+        self._files.materialise(treeops.chown(tree, "", owner) if owner else tree, into)
+        if owner and self._files.owners:
+            os.chown(into, *owner)
 
     # --- one operation each ----------------------------------------------------------------
 

@@ -5,6 +5,7 @@ below an ignored directory is ignored whatever the rules say, because git does n
 """
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -82,10 +83,12 @@ def rules_above(root: str) -> list[tuple[str, Lines]]:
 
 
 def read_lines(path: str) -> Lines | None:
-    """Read a .gitignore of the host; None if there is none that can be read."""
+    """Read a .gitignore of the host; None if there is no file that can be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return stream.read().splitlines()
+        # A pipe of that name must not hold us up.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read().splitlines() if stat.S_ISREG(os.fstat(fd).st_mode) else None
     except OSError:
         return None
 

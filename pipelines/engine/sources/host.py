@@ -105,10 +105,15 @@ class _Walk:
         except OSError as exc:
             exc.filename = os.path.join(self.root, at)
             raise
+        path = at
         try:
             with os.scandir(fd) as found:
                 for item in found:
-                    self._item(fd, f"{at}/{item.name}" if at else item.name, item, stack)
+                    path = f"{at}/{item.name}" if at else item.name
+                    self._item(fd, path, item, stack)
+        except OSError as exc:
+            exc.filename = os.path.join(self.root, path)
+            raise
         finally:
             os.close(fd)
 
@@ -126,7 +131,7 @@ class _Walk:
         if kind == stat.S_IFREG:
             content = self.cache.known.get(stamp(st))
             if content is None:
-                entry = self._hash(fd, path, item.name)
+                entry = self._hash(fd, item.name)
             else:
                 self.cache.met += 1
                 entry = Entry("file", st.st_mode & 0o7777, st.st_size, content.hex())
@@ -152,12 +157,8 @@ class _Walk:
             self.entries[at] = self.pending.pop(at)
             at = at.rpartition("/")[0]
 
-    def _hash(self, fd: int, path: str, name: str) -> Entry:
-        try:
-            st, size, content = hash_at(name, fd)
-        except OSError as exc:
-            exc.filename = os.path.join(self.root, path)
-            raise
+    def _hash(self, fd: int, name: str) -> Entry:
+        st, size, content = hash_at(name, fd)
         if not racy(st, self.began, local=self.cache.local):
             self.cache.new[stamp(st)] = content
         return Entry("file", st.st_mode & 0o7777, size, content.hex())

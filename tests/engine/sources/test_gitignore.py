@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from pipelines.engine.sources.host import read
@@ -43,3 +44,9 @@ def test_rules_above_count_up_to_the_repository(tmp_path: Path) -> None:
 def test_without_a_repository_nothing_above_counts(tmp_path: Path) -> None:
     lay(tmp_path, {".gitignore": "a\n", "sub/a": ""})
     assert kept(tmp_path / "sub") == {"a"}
+
+
+def test_a_pipe_of_that_name_holds_nobody_up(tmp_path: Path) -> None:
+    lay(tmp_path, {"a": ""})
+    os.mkfifo(tmp_path / ".gitignore")
+    assert kept(tmp_path) == {"a"}
