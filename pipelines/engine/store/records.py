@@ -158,14 +158,22 @@ class Records:
             with suppress(StoreFull):
                 self._write("UPDATE records SET used = ? WHERE key = ?", rows)
 
-    def mark_durable(self) -> None:
-        """Write the store out to the disk; what is recorded until now survives a power cut."""
+    def mark_durable(self) -> bool:
+        """Write the store out to the disk; what is recorded until now survives a power cut.
+
+        False, at once, if there is nothing new. Otherwise this takes as long as the disk takes
+        to write all that is unwritten on the store's file system.
+        """
         self.flush()
+        fresh = "SELECT 1 FROM records WHERE durable = 0 AND boot = ? LIMIT 1"
+        if not self._query(fresh, (self._boot,)):
+            return False
         before = sync(self._layout, self._boot)
         self._write(
             "UPDATE records SET durable = 1 WHERE durable = 0 AND boot = ? AND made <= ?",
             [(self._boot, before)],
         )
+        return True
 
     def close(self) -> None:
         """Write what is batched and close the database."""

@@ -85,6 +85,10 @@ class Volumes:
             self._touch(path.parent)
             lock.close()
 
+    def has(self, volume: CacheVolume) -> bool:
+        """Whether the volume was made; if not, the next to open it is the one to seed it."""
+        return (self._layout.volumes / identity(volume) / "data").exists()
+
     async def _acquire(self, volume: CacheVolume, fill: Fill | None) -> tuple[Path, FileLock]:
         home = self._layout.volumes / identity(volume)
         pause, copy = _FIRST_WAIT, 0

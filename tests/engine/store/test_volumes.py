@@ -71,8 +71,10 @@ async def test_a_seed_that_fails_leaves_no_volume(volumes):
     with pytest.raises(RuntimeError):
         async with volumes.open(CacheVolume("a"), fail):
             pass
+    assert not volumes.has(CacheVolume("a"))
     async with volumes.open(CacheVolume("a")) as path:
         assert os.listdir(path) == []
+    assert volumes.has(CacheVolume("a"))
 
 
 @pytest.mark.root
