@@ -118,6 +118,26 @@ def overwriting_shows_the_new_content(bench: Bench) -> None:
     assert bench.show(bench.base)["etc/hosts"][-1] == b"h"
 
 
+def a_change_of_equal_size_at_once_is_seen(bench: Bench) -> None:
+    stack = bench.run(lambda root: write(root, {"etc/hosts": "x"}))
+    assert bench.show(stack)["etc/hosts"][-1] == b"x"
+
+
+def what_is_opaque_deep_down_hides_the_ground(bench: Bench) -> None:
+    def fill(root: Path) -> None:
+        write(root, {"srv/own": "o"})
+        os.setxattr(root / "srv", "user.overlay.opaque", b"y")
+
+    ground = bench.place / "ground"
+    write(ground, {"srv/ground": "g"})
+    stack = (*bench.base, bench.it.add(fill))
+    for number in range(26):
+        stack = (*stack, bench.it.add(lambda root, n=number: write(root, {f"n{n}": ""})))
+    active = bench.it.prepare(stack, ground)
+    assert os.listdir(active.path / "srv") == ["own"]
+    bench.it.discard(active)
+
+
 def deleting_hides_a_lower_file(bench: Bench) -> None:
     stack = same_tree(bench, lambda root: (root / "etc/hosts").unlink())
     assert "etc/hosts" not in bench.show(stack)
@@ -366,6 +386,19 @@ def two_processes_that_commit_one_change_share_it(bench: Bench) -> None:
     write(one.path, {"a": "1"})
     write(two.path, {"a": "1"})
     assert bench.it.commit(one) == other.commit(two)
+
+
+def losing_the_race_to_commit_is_no_error(bench: Bench) -> None:
+    class Blind(KINDS[bench.kind]):  # type: ignore[misc]
+        """Looks before the other process has put its layer there."""
+
+        def exists(self, layer: str) -> bool:
+            return False
+
+    stack = bench.run(lambda root: write(root, {"a": "1"}))
+    bench.it = Blind(bench.root, bench.active)
+    assert bench.run(lambda root: write(root, {"a": "1"})) == stack
+    assert bench.left() == set()
 
 
 CLAIMS = [
