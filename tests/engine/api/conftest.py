@@ -71,7 +71,7 @@ class FakeEngine:
             return await self.tree({"": op.root, **mounts}[edge.output])
         return self._evaluate(op, [await self.tree(e) for e in op.inputs])
 
-    def _evaluate(self, op, inputs):
+    def _evaluate(self, op, inputs):  # noqa: PLR0912  # one case an op
         match op:
             case ops.Empty() | ops.Scratch():
                 return Tree()
@@ -111,7 +111,9 @@ class FakeEngine:
                 name, entry = inputs[0].file
                 data = self.blobs["sha256:" + entry.content].decode()
                 count = -1 if op.every else 1
-                return Tree({name: self.entry(data.replace(op.search, op.replacement, count).encode())})
+                return Tree(
+                    {name: self.entry(data.replace(op.search, op.replacement, count).encode())}
+                )
         raise AssertionError(op)
 
     async def status(self, edge, path, follow):
@@ -175,7 +177,9 @@ def asked(session, request):
     """Ask and give the whole answer."""
 
     def ask(query, operation=None, /, **variables):
-        return json.loads(anyio.run(answer, session, query, variables, operation, backend=request.param))
+        return json.loads(
+            anyio.run(answer, session, query, variables, operation, backend=request.param)
+        )
 
     return ask
 

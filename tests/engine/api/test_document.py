@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a query is read best on one line
 from typing import Any
 
 import graphql
@@ -13,8 +14,10 @@ DOCUMENTS = [
     "{version}",
     '{container{from: from(address:"alpine"){withExec(args:["a", "b"], expect: ANY){stdout}}}}',
     "query Q($a: [Int!]! = [1, 2] @x, $b: String) @d(x: 1) { f(x: $a, y: {k: $b, l: null}) }",
-    '{ node(id: "x") { ... on Container @skip(if: $no) { id } ...Rest @include(if: true) ... { a } } }'
-    " fragment Rest on Node { id a: b }",
+    (
+        '{ node(id: "x") { ... on Container @skip(if: $no) { id } ...Rest @include(if: true) ... { a } } }'
+        " fragment Rest on Node { id a: b }"
+    ),
     "{ a(i: -3, f: 2.5e3, t: true, n: null, e: [A, [B]], o: {}) b }",
     '{ a(s: "\\u00e9\\n\\"\\\\ \\/ \\u{1F600} \\\\u{41}", t: "") }',
     '{ a(s: """\n    one\n      two "quoted" \\"""\n\n    three\n  """) }',
@@ -57,7 +60,15 @@ def selection(node: Any) -> Any:
         case ast.FieldNode():
             alias = node.alias.value if node.alias else node.name.value
             given = arguments(node.arguments)
-            return (node.name.value, alias, given, directives, selections(node.selection_set), "", "")
+            return (
+                node.name.value,
+                alias,
+                given,
+                directives,
+                selections(node.selection_set),
+                "",
+                "",
+            )
         case ast.InlineFragmentNode():
             on = node.type_condition.name.value if node.type_condition else ""
             return ("", "", {}, directives, selections(node.selection_set), on, "")

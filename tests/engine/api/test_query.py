@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a query is read best on one line
 import json
 
 import anyio
@@ -8,12 +9,14 @@ from pipelines.engine.api.query import answer
 
 
 def test_a_chain_is_answered_under_its_aliases(asked):
-    found = asked('{c: container{w: withEnvVariable(name:"A",value:"b"){v: envVariable(name:"A")}}}')
+    found = asked(
+        '{c: container{w: withEnvVariable(name:"A",value:"b"){v: envVariable(name:"A")}}}'
+    )
     assert found == {"data": {"c": {"w": {"v": "b"}}}}
 
 
 def test_siblings_are_answered_in_their_order(asked):
-    found = asked('{version container{platform user} x: defaultPlatform}')
+    found = asked("{version container{platform user} x: defaultPlatform}")
     assert json.dumps(found["data"]) == (
         '{"version": "v0.21.11", "container": {"platform": "linux/amd64", "user": ""},'
         ' "x": "linux/amd64"}'
@@ -31,7 +34,7 @@ def test_lists_of_objects_are_answered(asked):
 def test_an_id_finds_its_object(ask, asked):
     name = ask('{container{withLabel(name:"a",value:"b"){id}}}')
     found = asked(
-        "query($id: ID!) {node(id: $id) {__typename ... on Container {label(name: \"a\")} ...N ... on File {size}}}"
+        'query($id: ID!) {node(id: $id) {__typename ... on Container {label(name: "a")} ...N ... on File {size}}}'
         "fragment N on Node {same: id}",
         id=name,
     )
@@ -41,17 +44,20 @@ def test_an_id_finds_its_object(ask, asked):
 def test_objects_of_a_list_have_ids(asked, ask):
     query = '{container{from(address:"alpine"){envVariables{id}}}}'
     ids = [one["id"] for one in asked(query)["data"]["container"]["from"]["envVariables"]]
-    assert ask('query($i: ID!) {node(id: $i) {... on EnvVariable {value}}}', i=ids[1]) == "C=UTF"
+    assert ask("query($i: ID!) {node(id: $i) {... on EnvVariable {value}}}", i=ids[1]) == "C=UTF"
 
 
 def test_objects_load_from_legacy_ids(ask, refused):
     name = ask('{directory{withNewFile(path:"a",contents:"x"){id}}}')
     assert ask(f'{{loadDirectoryFromID(id:"{name}"){{entries}}}}') == ["a"]
-    assert "expected the id of a File" in refused(f'{{loadFileFromID(id:"{name}"){{size}}}}')["message"]
+    assert (
+        "expected the id of a File"
+        in refused(f'{{loadFileFromID(id:"{name}"){{size}}}}')["message"]
+    )
 
 
 def test_variables_stand_where_values_do(ask):
-    query = "query($n: String = \"A\", $v: String!) {container{withEnvVariable(name:$n,value:$v){envVariable(name:$n)}}}"
+    query = 'query($n: String = "A", $v: String!) {container{withEnvVariable(name:$n,value:$v){envVariable(name:$n)}}}'
     assert ask(query, v="1") == "1"
 
 
@@ -81,13 +87,21 @@ def test_omitted_null_and_default_are_the_same(ask):
 @pytest.mark.parametrize(
     ("query", "message", "path"),
     [
-        ("{contaner{id}}", "Query has no field 'contaner'; did you mean 'container'?", ["contaner"]),
+        (
+            "{contaner{id}}",
+            "Query has no field 'contaner'; did you mean 'container'?",
+            ["contaner"],
+        ),
         ("{x: container{nope}}", "Container has no field 'nope'", ["x", "nope"]),
         ('{container{from(adress:"a"){id}}}', "did you mean 'address'", ["container", "from"]),
         ("{container{from{id}}}", "'address' (String!) is missing", ["container", "from"]),
         ("{container{from(address:1){id}}}", "expected String!, got 1", ["container", "from"]),
-        ("{file(name:\"a\",contents:\"\",permissions:true){id}}", "expected Int", ["file"]),
-        ('{container{withExec(args:["a"],expect:NO){id}}}', "one of ANY", ["container", "withExec"]),
+        ('{file(name:"a",contents:"",permissions:true){id}}', "expected Int", ["file"]),
+        (
+            '{container{withExec(args:["a"],expect:NO){id}}}',
+            "one of ANY",
+            ["container", "withExec"],
+        ),
         ('{node(id:"zz"){id}}', "ids live as long as their session", ["node"]),
         ('{container{withRootfs(directory:"zz"){id}}}', "unknown id", ["container", "withRootfs"]),
         ("{version", "syntax error at 1:9", []),
@@ -126,7 +140,9 @@ def test_a_failed_command_carries_what_the_sdk_reads(refused, engine):
 
 def test_one_failing_sibling_is_one_error(refused, engine):
     engine.fails = 1
-    error = refused('{a:container{withExec(args:["a"]){stdout}} b:container{withExec(args:["b"]){stdout}}}')
+    error = refused(
+        '{a:container{withExec(args:["a"]){stdout}} b:container{withExec(args:["b"]){stdout}}}'
+    )
     assert error["message"] == "exit code: 1"
     assert error["path"] in (["a", "withExec", "stdout"], ["b", "withExec", "stdout"])
 
@@ -188,7 +204,7 @@ def test_the_sdks_introspection_is_canned(session):
 def test_other_introspection_is_answered_from_the_same_document(asked):
     found = asked(
         '{__type(name:"EnvVariable"){kind n:name description fields{name type{kind ofType{name fields{name}}}}'
-        " ...T} none: __type(name:\"No\"){name}} fragment T on __Type {__typename}"
+        ' ...T} none: __type(name:"No"){name}} fragment T on __Type {__typename}'
     )
     assert found["data"]["__type"] == {
         "kind": "OBJECT",
@@ -196,8 +212,14 @@ def test_other_introspection_is_answered_from_the_same_document(asked):
         "description": None,
         "fields": [
             {"name": "id", "type": {"kind": "NON_NULL", "ofType": {"name": "ID", "fields": None}}},
-            {"name": "name", "type": {"kind": "NON_NULL", "ofType": {"name": "String", "fields": None}}},
-            {"name": "value", "type": {"kind": "NON_NULL", "ofType": {"name": "String", "fields": None}}},
+            {
+                "name": "name",
+                "type": {"kind": "NON_NULL", "ofType": {"name": "String", "fields": None}},
+            },
+            {
+                "name": "value",
+                "type": {"kind": "NON_NULL", "ofType": {"name": "String", "fields": None}},
+            },
         ],
         "__typename": "__Type",
     }

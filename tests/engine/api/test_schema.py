@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a query is read best on one line
 import ast
 import inspect
 import json
@@ -19,7 +20,9 @@ def served():
 
 
 def test_the_file_is_what_the_installed_sdk_says():
-    assert derivation.TARGET.read_bytes() == derivation.render(derivation.derive(derivation.sdk_source()))
+    assert derivation.TARGET.read_bytes() == derivation.render(
+        derivation.derive(derivation.sdk_source())
+    )
 
 
 def test_the_schema_is_a_valid_one(served):
@@ -88,7 +91,7 @@ def test_a_field_answers_what_the_sdk_expects(type_, field, answer):
         ("Query", "node", "id", "ID!", MISSING, "Node"),
     ],
 )
-def test_an_argument_is_typed(type_, field, argument, ref, default, expected):
+def test_an_argument_is_typed(type_, field, argument, ref, default, expected):  # noqa: PLR0917
     found = Schema().type(type_).field(field).arguments[argument]
     assert (str(found.ref), found.default, found.expected) == (ref, default, expected)
 
@@ -104,7 +107,7 @@ def test_objects_implement_the_interfaces_whose_fields_they_have():
 
 
 def test_an_unknown_type_is_named():
-    with pytest.raises(QueryError, match="'Contaner'.*did you mean 'Container'"):
+    with pytest.raises(QueryError, match=r"'Contaner'.*did you mean 'Container'"):
         Schema().type("Contaner")
 
 
