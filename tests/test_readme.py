@@ -22,7 +22,8 @@ MODULE = {
 
 def example() -> str:
     """The README's first python block."""
-    found = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 

@@ -35,7 +35,8 @@ def tracked() -> list[Path]:
     if listed.returncode == 0 and listed.stdout:
         paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     else:
-        paths = [p for p in ROOT.rglob("*") if not {".venv", ".git"} & set(p.parts)]
+        made = re.compile(r"/(\.(?!ci/)[^/]+|__pycache__|build|dist|[^/]+\.egg-info)/")
+        paths = [p for p in ROOT.rglob("*") if not made.search(f"/{p.relative_to(ROOT)}")]
     return [p for p in paths if p.is_file() and b"\0" not in p.read_bytes()[:4096]]
 
 

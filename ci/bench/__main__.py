@@ -91,6 +91,7 @@ def _project(
 def _machine() -> dict[str, str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     facts = {
+        "load": f"{os.getloadavg()[0]:.1f}",
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.0f} GiB",
         "kernel": platform.release(),
