@@ -75,8 +75,25 @@ def explain(spec: Spec, executed: int | None, returned: int, preamble: Preamble)
     if message.startswith("execvp "):
         return _not_executed(spec, message, preamble)
     if message:
-        raise SandboxError(f"starting {spec.args[0]!r} in the sandbox: {message}")
+        raise SandboxError(f"starting {spec.args[0]!r} in the sandbox: {message}{_advice(message)}")
     return Exit(128 - returned if returned < 0 else returned)
+
+
+def _advice(message: str) -> str:
+    """Say what to do about those of bwrap's messages that have one known cause."""
+    if "mount proc" in message:
+        return (
+            "; the kernel allows a new /proc only where the old one is not covered: in a "
+            "container, start that with --privileged or --security-opt systempaths=unconfined, "
+            "or use the Dagger engine: --engine dagger"
+        )
+    if "chdir" in message:
+        return "; the working directory is not in the container, or its user may not enter it"
+    if "number of arguments" in message:
+        return "; pass the arguments in a file, or through stdin and xargs"
+    if "namespace" in message:
+        return "; see user.max_pid_namespaces and its neighbours in sysctl, or --engine dagger"
+    return ""
 
 
 def _mistaken(spec: Spec, code: int, preamble: Preamble) -> Exit:
