@@ -38,8 +38,11 @@ class Place(Protocol):
         """Give the newest release that a tag ("1.26", "" for any) stands for."""
         ...
 
-    def fetch(self, version: str, into: Path) -> Path | None:
-        """Give the GOROOT of exactly this release; `into` is empty and for downloads."""
+    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+        """Give the GOROOT of exactly this release; `into` is empty and for downloads.
+
+        Without a fingerprint only an official release will do.
+        """
         ...
 
 
@@ -114,7 +117,7 @@ class Golang:
             own = scratch / str(number)
             own.mkdir()
             try:
-                root = place.fetch(version, own)
+                root = place.fetch(Toolchain(version, "", (), fingerprint), own)
             except ImageError as exc:
                 problems.append(str(exc))
                 continue

