@@ -54,7 +54,7 @@ def test_a_stage_that_is_too_slow_is_cancelled_and_named():
         finally:
             cancelled.append(True)
 
-    with pytest.raises(StageTimeout, match="stage crawl did not end within 0.01 s") as caught:
+    with pytest.raises(StageTimeout, match=r"stage crawl did not end within 0\.01 s") as caught:
         anyio.run(crawl)
     assert cancelled
     assert caught.value.exit_code == 4

@@ -21,19 +21,7 @@ from pipelines.cli.words import did_you_mean
 __all__ = ["RESERVED", "Flag", "assign", "flags"]
 
 # Flags of `pipelines run` itself.
-RESERVED = frozenset(
-    [
-        "engine",
-        "export",
-        "fail_fast",
-        "file",
-        "help",
-        "jobs",
-        "keep_going",
-        "no_fail_fast",
-        "progress",
-    ]
-)
+RESERVED = frozenset({"engine", "export", "fail_fast", "help", "jobs", "keep_going", "progress"})
 SIMPLE = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH", bool: ""}
 DAGGER = {
     "Directory": "DIR",

@@ -14,7 +14,9 @@ __all__ = ["main", "text"]
 def main(argv: Sequence[str]) -> int:
     """List the stages of this directory."""
     parser = argparse.ArgumentParser("pipelines list", description="Show stages and their flags.")
-    parser.add_argument("-f", "--file", default="", help="the Python file with the stages")
+    parser.add_argument(
+        "-f", dest="file", metavar="FILE", default="", help="the Python file with the stages"
+    )
     options = parser.parse_args(argv)
     where, module = find(Path.cwd(), options.file)
     sys.stdout.write(text(list(stages(load(where, module)).values())))

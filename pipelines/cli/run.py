@@ -147,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("-h", "--help", action="store_true", help="show this, or a stage's flags")
-    parser.add_argument("-f", "--file", default="", help="the Python file with the stages")
+    parser.add_argument(
+        "-f", dest="file", metavar="FILE", default="", help="the Python file with the stages"
+    )
     parser.add_argument("--export", metavar="DEST", help="where directories and files are written")
     parser.add_argument("--jobs", type=int, metavar="N", help="commands at a time (cores)")
     parser.add_argument("--engine", choices=("auto", "embedded", "dagger"), default="auto")

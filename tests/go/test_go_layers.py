@@ -1,0 +1,155 @@
+"""The chains that Go's commands make, as the engine sees them."""
+
+import anyio
+import dagger
+import pytest
+
+from pipelines import Platform, SourceError, UsageError, connect, go
+from pipelines.go._project import go_version
+from tests.fake_engine import TOKEN, FakeEngine
+
+MODULE = {"go.mod": "module m\n\ngo 1.26\n", "main.go": "package main\n"}
+
+
+def made(monkeypatch, call, files=MODULE, failing=()):
+    """Give what forcing `call(source)` returns, and the chains that were forced."""
+    for name in ("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DAGGER_SESSION_TOKEN", TOKEN)
+    with FakeEngine(files, failing).serving() as engine:
+        monkeypatch.setenv("DAGGER_SESSION_PORT", str(engine.port))
+
+        async def main():
+            async with connect():
+                return await call(dagger.dag.host().directory("/s"))
+
+        return anyio.run(main), engine.forced
+
+
+def chain(monkeypatch, call, files=MODULE):
+    return made(monkeypatch, call, files)[1][-1]
+
+
+def test_the_layers_of_a_build_are_in_order(monkeypatch):
+    platform = Platform("linux", "arm", "v6")
+    calls = chain(monkeypatch, lambda s: go.build(s, platform, "./cmd/x"))
+    order = [
+        "from(address='golang:1.26')",
+        "name='GOTOOLCHAIN', value='local'",
+        "name='GOFLAGS', value=''",
+        "<cacheVolume(key='go-modules')>",
+        "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'], include=",
+        "withExec(args=['go', 'mod', 'download'])",
+        "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'])>",
+        "name='CGO_ENABLED', value='0'",
+        "name='GOARM', value='6'",
+        "<cacheVolume(key='go-build-1.26-linux-arm-v6')>",
+        "withExec(args=['go', 'build', '-trimpath', '-buildvcs=false', '-o', '/out/', './cmd/x'])",
+        "directory(path='/out')",
+    ]
+    positions = [calls.index(part) for part in order]
+    assert positions == sorted(positions)
+
+
+def test_all_targets_share_the_download(monkeypatch):
+    heads = {
+        chain(monkeypatch, lambda s, p=p: go.build(s, p)).partition("'download'])")[0]
+        for p in (Platform("linux", "amd64"), Platform("windows", "arm64"))
+    }
+    assert len(heads) == 1
+
+
+def test_the_git_directory_is_no_input(monkeypatch):
+    assert "exclude=['.git', '**/.git']" in chain(monkeypatch, go.build)
+
+
+def test_a_vendored_module_downloads_nothing(monkeypatch):
+    files = {**MODULE, "vendor/modules.txt": ""}
+    assert "download" not in chain(monkeypatch, go.build, files)
+
+
+def test_a_directory_called_vendor_is_not_vendoring(monkeypatch):
+    files = {**MODULE, "vendor/readme.md": ""}
+    assert "download" in chain(monkeypatch, go.build, files)
+
+
+def test_a_module_below_is_built_in_its_directory(monkeypatch):
+    files = {"tools/go.mod": "module t\n\ngo 1.25.3\n"}
+    calls = chain(monkeypatch, lambda s: go.build(s, module="tools"), files)
+    assert "golang:1.25.3" in calls
+    assert "withWorkdir(path='/src/tools')" in calls
+
+
+def test_the_proxy_of_this_machine_is_passed_on_outside_of_keys(monkeypatch):
+    async def build(source):
+        monkeypatch.setenv("GOPROXY", "https://goproxy.example")
+        return await go.build(source)
+
+    calls = chain(monkeypatch, build)
+    assert "withVolatileVariable(name='GOPROXY', value='https://goproxy.example')" in calls
+
+
+def test_private_modules_get_credentials_as_a_secret(monkeypatch):
+    async def build(source):
+        netrc = dagger.dag.set_secret("netrc", "machine example")
+        return await go.build(source, goprivate="example.com/*", netrc=netrc)
+
+    calls = chain(monkeypatch, build)
+    assert calls.index("withMountedSecret(path='/root/.netrc'") < calls.index("'download'")
+    assert "value='example.com/*'" in calls
+
+
+def test_an_image_of_ones_own_replaces_the_stock_image(monkeypatch):
+    async def build(source):
+        return await go.build(source, image=dagger.dag.container().from_("mine"))
+
+    calls = chain(monkeypatch, build)
+    assert calls.startswith("container.from(address='mine')")
+    assert "golang" not in calls
+
+
+def test_tests_give_their_output(monkeypatch):
+    output, forced = made(monkeypatch, go.test)
+    assert output == "ok\n"
+    assert forced[-1].endswith(
+        "withExec(args=['go', 'test', '-trimpath', '-buildvcs=false', './...'])"
+    )
+
+
+def test_a_failing_test_is_an_exec_error_with_its_output(monkeypatch):
+    command = ["go", "test", "-trimpath", "-buildvcs=false", "./..."]
+    with pytest.raises(dagger.ExecError) as caught:
+        made(monkeypatch, go.test, failing=[command])
+    assert caught.value.command == command
+    assert caught.value.stderr == "main.go:3: no\n"
+
+
+def test_a_source_without_go_mod_says_where_there_is_one(monkeypatch):
+    with pytest.raises(SourceError, match="there is one in: sub: pass module="):
+        made(monkeypatch, go.build, {"sub/go.mod": "go 1.26\n"})
+    with pytest.raises(SourceError, match="right source directory"):
+        made(monkeypatch, go.build, {"readme.md": ""})
+
+
+def test_a_module_outside_of_the_source_is_an_error(monkeypatch):
+    with pytest.raises(UsageError, match="inside of the source"):
+        made(monkeypatch, lambda s: go.build(s, module="../other"))
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({"go.mod": "module m\ngo 1.25.0\ntoolchain go1.26.8\n"}, "1.26.8"),
+        ({"go.mod": "module m\ngo 1.27rc1 // soon\n"}, "1.27rc1"),
+        ({"go.mod": "module m\ngo 1.21\n", "go.work": "go 1.26.1\nuse .\n"}, "1.26.1"),
+        ({"go.work": "go 1.26\nuse ./a\n", "a/go.mod": "go 1.25\n"}, "1.26"),
+        ({"go.mod": "module go\r\n\r\ngo 1.24\r\n"}, "1.24"),
+    ],
+)
+def test_the_version_is_the_one_that_the_source_says(monkeypatch, files, version):
+    assert made(monkeypatch, go.version, files)[0] == version
+
+
+def test_a_go_mod_without_a_version_is_an_error():
+    with pytest.raises(SourceError, match="go mod edit"):
+        go_version("module m\n// go 1.26\n")
