@@ -82,6 +82,8 @@ class RootfsRunner:
                     self._unpack(info, layer, into, lower)
             else:
                 with tempfile.TemporaryDirectory() as empty:
+                    # A layer that says nothing of its root takes the root of what is below.
+                    Path(empty).chmod(0o755)
                     self._unpack(info, layer, into, Path(empty))
 
         return fill

@@ -160,6 +160,12 @@ def tarfile_dir():
     return DIR
 
 
+def test_the_root_of_an_image_is_open_to_every_user(world):
+    info = world.archives.load(world.file(saved(layers=(tar("a"),))), "", "linux/amd64")
+    root = world.shelf.root / world.unpack(info).layers[0] / "fs"
+    assert root.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_compressed_archive_is_imported(world):
     info = world.archives.load(world.file(gzip.compress(saved())), "", "linux/amd64")
     assert info.source == "archive"
