@@ -14,29 +14,29 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio import to_thread
 
-from pipelines.engine import ground
+from pipelines.engine import ground, treepath, upkeep
 from pipelines.engine.api import query
 from pipelines.engine.api.session import Session
 from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.events import Events, traced
-#from pipelines.engine.images.archive import Archives
+from pipelines.engine.images.archive import Archives
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.packages import catalog
 from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.op import Edge, Op, Select
 from pipelines.engine.result import Result, Snapshot, output
-#from pipelines.engine.run.archive import ArchiveRunner
+from pipelines.engine.run.archive import ArchiveRunner
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.export import export_file, export_tree
 from pipelines.engine.run.rooms import HOSTNAME, Rooms
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
+from pipelines.engine.run.shown import Stack
 from pipelines.engine.run.table import Run
 from pipelines.engine.run.trees import Trees
 from pipelines.engine.sandbox import binary
@@ -46,6 +46,7 @@ from pipelines.engine.server import Request
 from pipelines.engine.snapshots.base import Snapshots
 from pipelines.engine.snapshots.kernel import mount, umount
 from pipelines.engine.snapshots.probe import choose
+from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.solver import Solver
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.files import Files
@@ -103,6 +104,16 @@ class Engine:
         assert isinstance(picked, Tree)
         return picked
 
+    async def status(self, edge: Edge, path: str, follow: bool) -> Entry | None:
+        """Look one path up in what an edge gives, without reading the rest of it."""
+        picked = output(await self.solve(edge.op), edge.output)
+        if isinstance(picked, Tree):
+            return treepath.status(picked, path, follow=follow)
+        root = self._parts.layout.snapshots
+        return await to_thread.run_sync(
+            lambda: treepath.status(Stack(level_of(root, picked.layers)), path, follow=follow)
+        )
+
     async def resolve_image(self, ref: str, platform: str) -> ImageInfo:
         """Pin a reference, once a session."""
         async with self._pinning:
@@ -136,16 +147,10 @@ class Engine:
 
     async def export_file(self, tree: Tree, path: str, allow_parent_dir_path: bool) -> str:
         """Write a file to the host."""
-        files, dest, stat_cache = self._parts.files, self.workdir / path, self._parts.layout.stat
-        if path.endswith("/"):
-            dest = dest / ""
+        dest = os.path.join(self.workdir, path)
         written = await to_thread.run_sync(
             lambda: export_file(
-                tree,
-                files,
-                dest,
-                allow_parent_dir_path=allow_parent_dir_path,
-                cache_dir=stat_cache,
+                tree, self._parts.files, dest, allow_parent_dir_path=allow_parent_dir_path
             )
         )
         return str(written)
@@ -169,7 +174,7 @@ class Parts:
     snapshots: Snapshots
     images: Images
     resolver: Resolver
-    archives: object
+    archives: Archives
     run: Run
     seeds: Seeds
 
@@ -189,9 +194,12 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
     """Open the store and put an engine together for one session."""
     layout = Layout.open(default_root(os.environ))
     with ExitStack() as stack:
+        stack.callback(upkeep.collect, layout, owners=settings.mode != "single")
         lease = stack.enter_context(Lease.take(layout))
         parts = _assemble(layout, lease, settings, os.environ, stack)
-        async with Solver(Cache(parts.records, parts.locks), parts.run, settings.jobs).open() as solver:
+        async with Solver(
+            Cache(parts.records, parts.locks), parts.run, settings.jobs
+        ).open() as solver:
             engine = Engine(parts, settings, solver)
             parts.seeds.solving(engine.tree)
             yield engine
@@ -220,16 +228,27 @@ def _assemble(
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events),
         RootfsRunner(images, snapshots, packages),
-        None,
+        ArchiveRunner(images, layout.snapshots, files),
         trees,
         seeds,
         events,
         layout.stat,
         files.origin,
     )
-    archives = None
+    archives = Archives(images, files)
     return Parts(
-        layout, blobs, files, records, locks, volumes, snapshots, images, resolver, archives, run, seeds
+        layout,
+        blobs,
+        files,
+        records,
+        locks,
+        volumes,
+        snapshots,
+        images,
+        resolver,
+        archives,
+        run,
+        seeds,
     )
 
 
@@ -261,4 +280,7 @@ def _trees(layout: Layout, files: Files, snapshots: Snapshots, records: Records)
 
 
 def _copier(files: Files) -> Callable[[Tree, Path], None]:
-    return lambda tree, into: export_tree(tree, files, into, wipe=False)
+    def copy(tree: Tree, into: Path) -> None:
+        export_tree(tree, files, into)
+
+    return copy

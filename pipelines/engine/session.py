@@ -23,6 +23,13 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+
+    from pipelines.engine.engine import Engine
+    from pipelines.engine.sandbox.namespace import Mode
 
 __all__ = ["Options", "main", "parse"]
 
@@ -75,14 +82,19 @@ def _set(options: Options, name: str, value: str) -> Options:
         if not value.isdigit():
             raise ValueError(f"{name} takes a number, not {value!r}")
         number = int(value)
-        return replace(options, jobs=number) if name == "--jobs" else replace(options, events=number)
+        return (
+            replace(options, jobs=number) if name == "--jobs" else replace(options, events=number)
+        )
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a session to its end; the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["--cache"]:
+        return _upkeep(given[1:])
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(given)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return USAGE
@@ -101,6 +113,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
         return _report(_first(error))
     return 0
+
+
+def _upkeep(arguments: Sequence[str]) -> int:
+    """Look after the store, where a session would see it."""
+    from pipelines.engine.sandbox import namespace
+
+    try:
+        mode = namespace.enter()
+        from pipelines.engine import upkeep
+
+        return upkeep.main(arguments, mode)
+    except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
+        return _report(error)
 
 
 def _report(error: BaseException) -> int:
@@ -124,7 +149,7 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def _session(options: Options, mode: str) -> None:
+async def _session(options: Options, mode: "Mode") -> None:
     import secrets
 
     import anyio
@@ -151,7 +176,7 @@ async def _session(options: Options, mode: str) -> None:
 class _Later:
     """The engine, put together while the client is still starting."""
 
-    def __init__(self, options: Options, mode: str) -> None:
+    def __init__(self, options: Options, mode: "Mode") -> None:
         import anyio
 
         self._options = options

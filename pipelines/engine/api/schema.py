@@ -8,9 +8,8 @@ builds one container never looks at the other hundred types.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from pipelines.engine.errors import QueryError
@@ -93,6 +92,8 @@ class Type:
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:
     """Say which known name was perhaps meant."""
+    from difflib import get_close_matches
+
     near = get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -106,7 +107,7 @@ class Schema:
     @cached_property
     def introspection(self) -> bytes:
         """The answer to the SDK's introspection query, as the file holds it."""
-        return files(__package__).joinpath("schema.json").read_bytes().rstrip()
+        return Path(__file__).with_name("schema.json").read_bytes().rstrip()
 
     @cached_property
     def document(self) -> Mapping[str, Any]:

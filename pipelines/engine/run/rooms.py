@@ -25,8 +25,8 @@ from typing import Literal, Protocol
 from pipelines.engine.errors import PathError, SandboxError
 from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, TempMount
 from pipelines.engine.result import Result, Snapshot, output
-from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
 from pipelines.engine.sandbox import cabundle, users
+from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
 from pipelines.engine.sandbox.users import User
 from pipelines.engine.snapshots import inroot
 from pipelines.engine.snapshots.base import Active, Snapshots
@@ -209,11 +209,11 @@ class Rooms:
                 case SecretMount():
                     path = self._secret(room, mount, files[mount.target])
                     _place(room, mount.target, path, readonly=True)
-        for target, path in (("/etc/resolv.conf", "resolv.conf"), ("/etc/hosts", "hosts")):
+        lent = {"/etc/resolv.conf": self.host.resolv_conf, "/etc/hosts": self.host.hosts}
+        for target, original in lent.items():
             if not any(m.target == target for m in op.mounts):
-                copy = room.scratch / path
-                lent = self.host.resolv_conf if path == "resolv.conf" else self.host.hosts
-                shutil.copyfile(lent, copy)
+                copy = room.scratch / original.name
+                shutil.copyfile(original, copy)
                 copy.chmod(0o644)
                 _place(room, target, copy)
 

@@ -20,7 +20,7 @@ from pipelines.engine.errors import EngineError
 from pipelines.engine.events import Events
 from pipelines.engine.op import Archive, CacheMount, Exec, HostTree, Op, Rootfs
 from pipelines.engine.result import Result, output
-#from pipelines.engine.run.archive import ArchiveRunner
+from pipelines.engine.run.archive import ArchiveRunner
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
@@ -37,7 +37,7 @@ class Run:
 
     execs: Execs
     rootfs: RootfsRunner
-    archive: object
+    archive: ArchiveRunner
     trees: Trees
     seeds: Seeds
     events: Events
