@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +28,16 @@ def blobs(layout):
     return Blobs(layout)
 
 
+@pytest.fixture(scope="session")
+def owners():
+    """Whether files can be given to others here: as root, with more than one id."""
+    mapped = Path("/proc/self/uid_map").read_text().split()
+    return os.geteuid() == 0 and int(mapped[2]) > 1000
+
+
 @pytest.fixture
-def files(layout):
-    return Files(layout)
+def files(layout, owners):
+    return Files(layout, owners=owners)
 
 
 @pytest.fixture
@@ -63,18 +72,18 @@ from pipelines.engine.store.locks import Locks
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Entry, Tree
-layout = Layout.open(Path(sys.argv[1]))
+layout, owners = Layout.open(Path(sys.argv[1])), sys.argv[2] == "True"
 """
 
 
 @pytest.fixture
-def other(layout):
+def other(layout, owners):
     """Start another process on the same store; what is left running is killed at the end."""
     started = []
 
     def start(code, env=None, before=()):
         source = _PRELUDE + textwrap.dedent(code)
-        command = [*before, sys.executable, "-c", source, str(layout.root)]
+        command = [*before, sys.executable, "-c", source, str(layout.root), str(owners)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -13,7 +13,6 @@ from pipelines.engine.digest import digest_bytes
 from pipelines.engine.op import CacheVolume
 from pipelines.engine.result import Ran, Snapshot
 from pipelines.engine.store.blobs import Blobs
-from pipelines.engine.store.files import Files
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.verify import verify
@@ -32,7 +31,7 @@ WORK = """
             (layout.snapshots / layer).rmdir()
 
     lease = Lease.take(layout)
-    blobs, files = Blobs(layout), Files(layout)
+    blobs, files = Blobs(layout), Files(layout, owners=owners)
     records = Records(layout, lambda layer: (layout.snapshots / layer).exists())
     (lease.path / "f").write_bytes(b"a file that was put")
     stream = blobs.put_file(lease.path / "f")
@@ -43,7 +42,7 @@ WORK = """
     (lease.path / "g").chmod(0o644)
     import hashlib
     entry = Entry("file", 0o644, 7, hashlib.sha256(b"adopted").hexdigest(),
-                  uid=os.geteuid(), gid=os.getegid())
+                  uid=0, gid=0)
     files.adopt(lease.path / "g", entry)
     tree = Tree({"f": files.write(b"a file"), "g": entry})
     records.put([digest_bytes(b"tree"), digest_bytes(b"tree again")], tree)
@@ -75,26 +74,26 @@ def test_there_are_points_to_crash_at():
 
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("label", LABELS)
-def test_a_crash_leaves_no_lie_and_no_litter(layout, other, label, nth):
+def test_a_crash_leaves_no_lie_and_no_litter(layout, files, other, label, nth):
     died = other(WORK, {"PIPELINES_CRASH_AT": f"{label}:{nth}"}).wait()
     assert died == -signal.SIGKILL or (nth == 2 and died == 0)
     with Lease.take(layout) as lease:
         assert os.listdir(layout.active / lease.id) == []
-        _check_hits(layout)
+        _check_hits(layout, files)
         anyio.run(_check_volume, layout)
-        assert verify(layout, os.listdir(layout.snapshots)) == []
+        assert verify(layout, os.listdir(layout.snapshots), owners=files.owners) == []
     assert os.listdir(layout.trash) == os.listdir(layout.leases) == []
     assert os.listdir(layout.active) == ["incoming"]
     assert os.listdir(layout.incoming) == []
 
 
-def _check_hits(layout):
+def _check_hits(layout, files):
     """Whatever is a hit is right and whole."""
     records = Records(layout, lambda layer: (layout.snapshots / layer).exists())
     tree, ran = (records.get(digest_bytes(name)) for name in (b"tree", b"ran"))
     if tree is not None:
         assert isinstance(tree, Tree)
-        read = {path: Files(layout).read(entry) for path, entry in tree.items()}
+        read = {path: files.read(entry) for path, entry in tree.items()}
         assert read == {"f": b"a file", "g": b"adopted"}
     if ran is not None:
         assert isinstance(ran, Ran)

@@ -30,7 +30,7 @@ FILL = """
                 return n
         raise AssertionError("it never got full")
 
-    blobs, files = Blobs(layout), Files(layout)
+    blobs, files = Blobs(layout), Files(layout, owners=owners)
     records = Records(layout, lambda layer: True)
     key = digest_bytes(b"kept")
     records.put([key], Tree({"f": files.write(b"kept")}))
@@ -46,7 +46,7 @@ FILL = """
     records.close()
     records = Records(layout, lambda layer: True)
     assert files.read(records.get(key)["f"]) == b"kept"
-    assert verify(layout, ["a" * 64]) == []
+    assert verify(layout, ["a" * 64], owners=owners) == []
     parts = Parts(layout, records, blobs, files, Volumes(layout), Layers())
     free = Disk.of(layout.root).free
     sweep(parts, Policy(0, 0, 0, 0))
