@@ -89,8 +89,9 @@ CASES: dict[str, Callable[..., Awaitable[list[float]]]] = {
 }
 
 
-async def main(case: str, *arguments: str) -> None:
+async def main(*words: str) -> None:
     """Connect, run one case, print its samples."""
+    case, *arguments = words
     async with dagger.connection():
         samples = await CASES[case](*arguments)
     sys.stdout.write(json.dumps(samples) + "\n")

@@ -53,8 +53,9 @@ class Report:
 
     def compare(self, group: str, name: str, series: dict[str, Series], reach: str = "") -> None:
         """Add a row for the first contestant against each of the others."""
-        (_, ours), *others = series.items()
-        for versus, theirs in others or [("", None)]:
+        (_, ours), *rest = series.items()
+        others: list[tuple[str, Series | None]] = [*rest] or [("", None)]
+        for versus, theirs in others:
             self.add(
                 Row(
                     group,
@@ -63,7 +64,7 @@ class Report:
                     "s",
                     len(ours.samples),
                     versus,
-                    theirs.median if theirs else None,
+                    None if theirs is None else theirs.median,
                     reach,
                 )
             )

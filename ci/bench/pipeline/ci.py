@@ -11,5 +11,9 @@ TARGETS = matrix(Platform, os=["linux", "darwin", "windows"], arch=["amd64", "ar
 
 async def release(source: Directory, command: str, version: str) -> Directory:
     """Build `command` with Go `version` for every target."""
-    builds = {p: go.build(source, p, command, ldflags="-s -w", version=version) for p in TARGETS}
-    return dist(await gather(builds))
+    flags = "-s -w"
+    return dist(
+        await gather(
+            {p: go.build(source, p, command, ldflags=flags, version=version) for p in TARGETS}
+        )
+    )
