@@ -11,7 +11,19 @@ from pipelines.engine.api.looking import exists_as, follows
 from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import Stat
 from pipelines.engine.errors import PathError
-from pipelines.engine.op import Copy, Edge, Link, Op, Remove, Write
+from pipelines.engine.op import (
+    Chown,
+    Copy,
+    Edge,
+    Exec,
+    Link,
+    MakeDir,
+    Op,
+    Remove,
+    Rootfs,
+    Scratch,
+    Write,
+)
 from pipelines.engine.tree import Entry
 
 __all__ = ["FIELDS"]
@@ -147,8 +159,18 @@ def rootfs(_session: Session, it: Container) -> Directory:
 
 
 def with_rootfs(_session: Session, it: Container, *, directory: Directory) -> Container:
-    """Replace the root filesystem."""
-    return replace(it, rootfs=directory.edge, image="")
+    """Replace the root filesystem; a snapshot stays one, a tree becomes a layer of its own."""
+    edge = directory.edge
+    if not _gives_snapshot(edge.op):
+        edge = Edge(Copy(Edge(Scratch()), edge, ""))
+    return replace(it, rootfs=edge, image="")
+
+
+def _gives_snapshot(op: Op) -> bool:
+    """Tell what a command can start from: changes of a snapshot are one, all else is a tree."""
+    while isinstance(op, Write | MakeDir | Link | Copy | Remove | Chown):
+        op = op.base.op
+    return isinstance(op, Exec | Rootfs | Scratch)
 
 
 def directory(_session: Session, it: Container, *, path: str, expand: bool) -> Directory:

@@ -6,7 +6,7 @@ import pytest
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.ids import identify
 from pipelines.engine.keys import DEFAULT_PATH
-from pipelines.engine.op import Archive, CacheMount, Copy, Edge, Rootfs, Scratch, Write
+from pipelines.engine.op import Archive, CacheMount, Copy, Edge, Remove, Rootfs, Scratch, Write
 
 FROM = '{container{from(address:"alpine"){%s}}}'
 TREE = '{directory{withNewFile(path:"a.txt",contents:"one"){withNewFile(path:"sub/b",contents:"2"){id}}}}'
@@ -432,6 +432,19 @@ def test_the_root_goes_round(chain, ask):
     root = ask(FROM % "rootfs{id}")
     found = chain([f'withRootfs(directory:"{root}")', 'withExec(args:["a"])'])
     assert isinstance(found.last.root.op, Rootfs)
+
+
+def test_a_changed_root_is_still_a_snapshot(chain, ask):
+    root = ask(FROM % 'rootfs{withNewFile(path:"a",contents:""){withoutFile(path:"a"){id}}}')
+    assert isinstance(chain([f'withRootfs(directory:"{root}")']).rootfs.op, Remove)
+
+
+def test_a_tree_becomes_a_layer_of_an_empty_root(chain, ask, tree):
+    filtered = ask(FROM % 'rootfs{filter(include:["bin"]){id}}')
+    for name in (tree, filtered):
+        op = chain([f'withRootfs(directory:"{name}")']).rootfs.op
+        assert isinstance(op, Copy)
+        assert (type(op.base.op), op.path) == (Scratch, "")
 
 
 @pytest.mark.parametrize(
