@@ -15,7 +15,8 @@ Theory of operation
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,6 +76,17 @@ class Lease:
         self._lock.close()
         self._gc.close()
         empty(self._layout)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Say whether this is the only live session, and keep others out meanwhile.
+
+        Only for a session with nothing in flight: others may sweep before and after.
+        """
+        try:
+            yield self._gc.attempt()
+        finally:
+            self._gc.wait(shared=True)
 
     def __enter__(self) -> Self:
         return self

@@ -4,8 +4,9 @@ Theory of operation
     Everything that is not a volume is swept only under the exclusive `gc.lock`, so only while
     no session is alive (see `leases.py`): there is no one who looked something up, or relied
     on something being there, and has not recorded it yet. When a session is alive, a sweep
-    collects volumes that nobody has open, and the trash. Whoever sweeps at its own end has
-    released its lease before.
+    collects volumes that nobody has open, and the trash. A session that sweeps at its own end,
+    when it has nothing in flight, hands in its lease: its own share of the lock does not
+    count, and the snapshotter still has a place to move layers to.
 
     Rows go first, then content, so a crash leaves content that no one names: the next sweep's.
     Never call this right before a build (see `trash.py`).
@@ -14,6 +15,7 @@ Theory of operation
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +28,7 @@ from pipelines.engine.store.files import Files
 from pipelines.engine.store.flocks import FileLock
 from pipelines.engine.store.gc import Content, Decision, Holding, decide
 from pipelines.engine.store.layout import Layout
+from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.policy import Disk, Policy
 from pipelines.engine.store.records import Records, Row
 from pipelines.engine.store.trash import empty
@@ -86,23 +89,30 @@ def due(layout: Layout, policy: Policy, now: float | None = None) -> bool:
     return abs((now or time.time()) - last) > _PERIOD
 
 
-def sweep(parts: Parts, policy: Policy, now: float | None = None) -> Swept:
-    """Bring the store within the policy, as far as live sessions allow."""
+def sweep(
+    parts: Parts, policy: Policy, now: float | None = None, lease: Lease | None = None
+) -> Swept:
+    """Bring the store within the policy, as far as live sessions other than `lease` allow."""
     now = now or time.time()
-    lock = FileLock(parts.layout.gc_lock)
-    try:
-        whole = lock.attempt()
+    with _alone(parts.layout) if lease is None else lease.alone() as whole:
         decision = _decide(parts, policy, now, whole=whole)
         records, volumes = _delete(parts, decision)
         if whole:
             (parts.layout.root / "swept").touch(mode=0o600)
-    finally:
-        lock.close()
     empty(parts.layout)
     take_aboard(parts.layout)
     return Swept(
         records, volumes, decision.freed, decision.freed_inodes, decision.held, partial=not whole
     )
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[bool]:
+    lock = FileLock(layout.gc_lock)
+    try:
+        yield lock.attempt()
+    finally:
+        lock.close()
 
 
 def _decide(parts: Parts, policy: Policy, now: float, *, whole: bool) -> Decision:

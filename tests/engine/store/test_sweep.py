@@ -91,6 +91,16 @@ def test_a_live_session_keeps_all_content(parts, layout):
     assert set(parts.layers.sizes) == {A, B}
 
 
+def test_a_session_that_sweeps_with_its_own_lease_is_not_in_its_own_way(parts, layout):
+    blob = parts.blobs.put(b"x")
+    with Lease.take(layout) as lease:
+        assert not sweep(parts, NOTHING, lease=lease).partial
+        assert sweep(parts, NOTHING).partial
+        with Lease.take(layout):
+            assert sweep(parts, NOTHING, lease=lease).partial
+    assert not parts.blobs.has(blob)
+
+
 def test_a_volume_that_nobody_has_open_goes_even_beside_a_live_session(parts, layout):
     async def main():
         async with parts.volumes.open(CacheVolume("idle")) as path:
