@@ -15,6 +15,7 @@ Rules
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -179,6 +180,7 @@ class Rooms:
         active = self.snapshots.prepare(root.layers, self.ground)
         room = Room(self.snapshots, scratch, active, ROOT, Spec("", (), {}), dropped=[active])
         try:
+            _check_places(active.path)
             room.user = _user(active.path, op.user)
             self._furnish(room, op, sources, volumes, secrets)
             room.spec = self._spec(room, op, secrets)
@@ -292,6 +294,15 @@ class Rooms:
         base, inside = room.locate(workdir)
         if inside != "/":
             inroot.mkdirs(base, inside, 0o755)
+
+
+def _check_places(root: Path) -> None:
+    """Refuse a root in which the kernel's file systems would be mounted through a link."""
+    for path in ("/proc", "/sys", "/dev"):
+        if not stat.S_ISDIR(inroot.status(root, path, follow=False).st_mode):
+            raise SandboxError(
+                f"the root filesystem's {path} is not a directory: nothing can be run in it safely"
+            )
 
 
 def _targets(op: Exec) -> Iterator[str]:
