@@ -1,9 +1,4 @@
-"""Choose who answers the queries, and connect the SDK to it.
-
-    DAGGER_SESSION_PORT is set                                   that session
-    engine named, or _EXPERIMENTAL_DAGGER_RUNNER_HOST is set     the named engine; Dagger's
-    Linux                                                        the embedded engine
-    elsewhere                                                    Dagger's engine
+"""Connect the SDK to an engine; `_choose` says to which.
 
 The SDK is told not to repeat queries: a query that publishes or exports must not happen twice, and
 what may be repeated is a stage's decision (`@stage(retries=…)`).
@@ -11,40 +6,24 @@ what may be repeated is a stage's decision (`@stage(retries=…)`).
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import anyio.to_thread
 
-from pipelines._errors import EngineUnavailable, UsageError
+from pipelines._choose import choose
+from pipelines._errors import EngineUnavailable
+from pipelines._memo import remembering
 from pipelines._session import Address, Session
 
 if TYPE_CHECKING:
     import dagger
 
-__all__ = ["Engine", "choose", "connect"]
+__all__ = ["Engine", "connect"]
 
 Engine = Literal["auto", "embedded", "dagger"]
-
-
-def choose(
-    engine: str, environ: Mapping[str, str], system: str
-) -> Literal["session", "embedded", "dagger"]:
-    """Decide who answers, as the module says."""
-    if engine not in ("auto", "embedded", "dagger"):
-        raise UsageError(f"unknown engine {engine!r}; there are: auto, embedded, dagger")
-    if environ.get("DAGGER_SESSION_PORT"):
-        return "session"
-    remote = engine == "auto" and environ.get("_EXPERIMENTAL_DAGGER_RUNNER_HOST")
-    if engine == "dagger" or remote:
-        return "dagger"
-    if system == "linux":
-        return "embedded"
-    if engine == "embedded":
-        raise UsageError(f"the embedded engine needs Linux, this is {system}; use --engine dagger")
-    return "dagger"
 
 
 @asynccontextmanager
@@ -77,7 +56,8 @@ async def connect(
     else:
         opened = _existing() if who == "session" else _provisioned(workdir)
     async with opened as client:
-        yield client
+        with remembering():
+            yield client
 
 
 @asynccontextmanager

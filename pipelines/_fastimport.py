@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["import_dagger"]
+__all__ = ["import_dagger", "import_transport"]
 
 _OPTIONAL = ("dagger.provisioning", "dagger.mod")
 _DEFERRED = "dagger.telemetry"
@@ -42,6 +42,18 @@ def import_dagger() -> types.ModuleType:
             _forget()
             module = importlib.import_module("dagger")
     return module
+
+
+def import_transport() -> None:
+    """Import what the SDK's first query would, for a process whose event loop is asyncio's.
+
+    httpcore imports trio where it is installed, to be ready for its loop, which takes as long as
+    all the rest of it. Only a program that knows its event loop may call this.
+    """
+    if "httpcore" in sys.modules:
+        return
+    with _without_collection(), _hidden(() if "trio" in sys.modules else ("trio",)):
+        importlib.import_module("httpcore")
 
 
 def _import_quickly() -> types.ModuleType:

@@ -8,7 +8,7 @@ import dagger
 import pytest
 
 from pipelines import EngineUnavailable, UsageError, connect
-from pipelines._connect import choose
+from pipelines._choose import choose
 from pipelines._session import Session, environment
 from tests import fake_engine
 from tests.fake_engine import TOKEN, FakeEngine

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines._connect import choose
+from pipelines._choose import choose
 from pipelines._errors import UsageError
 from pipelines._session import Session
 from pipelines.cli.discover import Stage, find, load, select, stages
@@ -110,9 +110,10 @@ def plan(options: Options, chosen: Sequence[Stage], environ: Mapping[str, str]) 
 
 def _chosen(options: Options) -> list[Stage]:
     where, module = find(Path.cwd(), options.file)
-    from pipelines._fastimport import import_dagger
+    from pipelines._fastimport import import_dagger, import_transport
 
     import_dagger()
+    import_transport()
     return select(stages(load(where, module)), list(options.words))
 
 

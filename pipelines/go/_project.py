@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipelines._dagger import dagger
 from pipelines._errors import SourceError, UsageError
+from pipelines._memo import once
 
 __all__ = ["Project", "go_version", "inspect", "version"]
 
@@ -45,6 +46,10 @@ async def inspect(source: dagger.Directory, module: str = ".") -> Project:
         SourceError: there is no go.mod in `module`, or no version in it.
     """
     module = _clean(module)
+    return await once(source, f"go project in {module}", lambda: _read(source, module))
+
+
+async def _read(source: dagger.Directory, module: str) -> Project:
     names = {name.rstrip("/") for name in await source.entries()}
     here = names if module == "." else await _entries(source, module)
     if "go.mod" not in here and not (module == "." and "go.work" in names):

@@ -81,7 +81,7 @@ def test_only_the_end_of_long_output_is_shown():
 
 def test_a_bug_is_shown_with_its_traceback_and_a_mistake_without():
     try:
-        raise ZeroDivisionError("oops")
+        raise ZeroDivisionError("oops")  # noqa: TRY301
     except ZeroDivisionError as exc:
         assert "Traceback" in describe(exc)
     assert describe(UsageError("no such thing")) == "error: no such thing"

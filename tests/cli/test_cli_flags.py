@@ -1,4 +1,5 @@
 """From annotations to flags, and from their texts to values."""
+# ruff: noqa: PLR0917, B008 - signatures of stages are the subject
 
 import enum
 from pathlib import Path

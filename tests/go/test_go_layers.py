@@ -4,7 +4,7 @@ import anyio
 import dagger
 import pytest
 
-from pipelines import Platform, SourceError, UsageError, connect, go
+from pipelines import Platform, SourceError, UsageError, connect, gather, go, matrix
 from pipelines.go._project import go_version
 from tests.fake_engine import TOKEN, FakeEngine
 
@@ -38,13 +38,13 @@ def test_the_layers_of_a_build_are_in_order(monkeypatch):
         "name='GOTOOLCHAIN', value='local'",
         "name='GOFLAGS', value=''",
         "<cacheVolume(key='go-modules')>",
-        "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'], include=",
+        "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'], include=",  # noqa: E501
         "withExec(args=['go', 'mod', 'download'])",
         "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'])>",
         "name='CGO_ENABLED', value='0'",
         "name='GOARM', value='6'",
         "<cacheVolume(key='go-build-1.26-linux-arm-v6')>",
-        "withExec(args=['go', 'build', '-trimpath', '-buildvcs=false', '-o', '/out/', './cmd/x'])",
+        "withExec(args=['go', 'build', '-trimpath', '-buildvcs=false', '-o', '/out/', ",
         "directory(path='/out')",
     ]
     positions = [calls.index(part) for part in order]
@@ -153,3 +153,18 @@ def test_the_version_is_the_one_that_the_source_says(monkeypatch, files, version
 def test_a_go_mod_without_a_version_is_an_error():
     with pytest.raises(SourceError, match="go mod edit"):
         go_version("module m\n// go 1.26\n")
+
+
+def test_six_targets_read_go_mod_once(monkeypatch):
+    platforms = matrix(Platform, os=["linux", "darwin", "windows"], arch=["amd64", "arm64"])
+    monkeypatch.setenv("DAGGER_SESSION_TOKEN", TOKEN)
+    with FakeEngine(MODULE).serving() as engine:
+        monkeypatch.setenv("DAGGER_SESSION_PORT", str(engine.port))
+
+        async def main():
+            async with connect():
+                source = dagger.dag.host().directory("/s")
+                await gather({p: go.env(source, p) for p in platforms})
+
+        anyio.run(main)
+        assert len(engine.spans) == 3  # the schema, the entries, go.mod

@@ -16,7 +16,7 @@ from pipelines.go._target import environment, go_build, go_test, ldflags_with
         ("linux/arm64/v8", {"GOOS": "linux", "GOARCH": "arm64", "GOARM64": "v8.0"}),
         ("linux/amd64/v3", {"GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v3"}),
         ("linux/386/softfloat", {"GOOS": "linux", "GOARCH": "386", "GO386": "softfloat"}),
-        ("linux/mips64le/hardfloat", {"GOOS": "linux", "GOARCH": "mips64le", "GOMIPS64": "hardfloat"}),
+        ("linux/mips/softfloat", {"GOOS": "linux", "GOARCH": "mips", "GOMIPS": "softfloat"}),
         ("linux/ppc64le/power9", {"GOOS": "linux", "GOARCH": "ppc64le", "GOPPC64": "power9"}),
         ("linux/riscv64/rva22u64", {"GOOS": "linux", "GOARCH": "riscv64", "GORISCV64": "rva22u64"}),
     ],

@@ -35,8 +35,8 @@ def run(clock, out):
     return Run(Plain(out, clock), clock)
 
 
-def opened(run, id="a", stage="build", cell="linux/arm64", parent=""):
-    span = Span(id, stage, cell, parent, started=100.0)
+def opened(run, span_id="a", stage="build", cell="linux/arm64", parent=""):
+    span = Span(span_id, stage, cell, parent, started=100.0)
     run.opened(span)
     return span
 
@@ -45,8 +45,8 @@ def execs(run, state, span="a", **more):
     run.listen({"event": "exec", "state": state, "span": span, "id": "x", "name": "make", **more})
 
 
-def log(run, text, span="a", stream="stdout", id="x"):
-    run.listen({"event": "log", "span": span, "id": id, "stream": stream, "text": text})
+def log(run, text, span="a", stream="stdout"):
+    run.listen({"event": "log", "span": span, "id": "x", "stream": stream, "text": text})
 
 
 def test_a_stage_in_which_nothing_ran_is_cached(run):
@@ -66,11 +66,11 @@ def test_commands_count_for_the_stage_and_those_around_it(run):
 
 
 def test_a_commands_failure_and_a_cancellation_differ(run):
-    for id, error, result in (
+    for name, error, result in (
         ("a", ValueError(), "failed"),
         ("b", KeyboardInterrupt(), "cancelled"),
     ):
-        run.closed(opened(run, id), error)
+        run.closed(opened(run, name), error)
         assert run.rows()[-1].result == result
 
 
