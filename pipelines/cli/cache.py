@@ -45,8 +45,7 @@ def arguments(options: argparse.Namespace) -> list[str]:
     for name in ("max_bytes", "older_than"):
         if value := getattr(options, name, None):
             result += [f"--{name.replace('_', '-')}", str(value)]
-    if getattr(options, "all", False):
-        result.append("--all")
+    result += [f"--{name}" for name in ("all", "repair") if getattr(options, name, False)]
     return result
 
 
@@ -92,5 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     prune.add_argument("--max-bytes", metavar="SIZE", help="keep at most this, such as 10GB")
     prune.add_argument("--older-than", metavar="AGE", help="delete what was unused for, such as 7d")
     prune.add_argument("--all", action="store_true", help="delete all that is not in use")
-    actions.add_parser("verify", help="check that content is what its digest says")
+    verify = actions.add_parser("verify", help="check that content is what its digest says")
+    verify.add_argument("--repair", action="store_true", help="delete what is wrong")
     return parser
