@@ -36,12 +36,13 @@ ENGINE = {
     "run": {"images", "keys", "sandbox", "snapshots", "sources", "store"},
     "api": {"keys", "solver"},
     "server": {"api"},
-    "session": {"engine", "sandbox", "server", "store"},
+    "session": {"engine", "sandbox", "server", "store", "upkeep"},
+    "upkeep": {"snapshots", "store"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
     "engine": {
         "api", "ground", "images", "keys", "run", "sandbox", "server", "snapshots", "solver",
-        "sources", "store",
+        "sources", "store", "upkeep",
     },
 }  # fmt: skip
 
