@@ -40,14 +40,19 @@ def measure(report: Report, engines: Sequence[Engine], *, quick: bool) -> None:
 
 
 def compare(
-    report: Report, name: str, unit: str, values: dict[str, list[float]], reach: str = ""
+    report: Report,
+    name: str,
+    unit: str,
+    values: dict[str, list[float]],
+    reach: str = "",
+    group: str = "sdk",
 ) -> None:
     """Add a row of medians for the first contestant against each of the others."""
     (_, ours), *others = values.items()
     for versus, theirs in others or [("", [])]:
         reference = statistics.median(theirs) if theirs else None
         value = statistics.median(ours)
-        report.add(Row("sdk", name, value, unit, len(ours), versus, reference, reach))
+        report.add(Row(group, name, value, unit, len(ours), versus, reference, reach))
 
 
 def _execs(report: Report, engines: Sequence[Engine], count: int) -> None:
