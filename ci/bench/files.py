@@ -71,7 +71,7 @@ def _host(
                 values[name][engine.name] += client(engine, "host", str(root))
     for name, by_engine in values.items():
         what = f"{count:,} files, {name}"
-        compare(report, what, "s", by_engine, REACH.get((count, name), ""), "files")
+        compare(report, what, "s", by_engine, REACH.get((count, name), ""), group="files")
 
 
 def _touch(files: list[Path]) -> None:
@@ -92,7 +92,9 @@ def _export_tree(report: Report, engines: Sequence[Engine], scratch: Path, round
         for engine in engines:
             target = scratch / f"export-{engine.name}"
             values[engine.name] += client(engine, "export-tree", str(source), str(target))
-    compare(report, "export 2,000 files that are already there", "s", values, "≤ 50 ms", "files")
+    compare(
+        report, "export 2,000 files that are already there", "s", values, "≤ 50 ms", group="files"
+    )
 
 
 def _export_file(report: Report, engines: Sequence[Engine], scratch: Path, rounds: int) -> None:
@@ -105,4 +107,4 @@ def _export_file(report: Report, engines: Sequence[Engine], scratch: Path, round
             values[engine.name] += client(engine, "export-file", nonce, str(BIG), str(target))
             if target.stat().st_size != BIG:
                 raise BenchError(f"{engine.name}: exported {target.stat().st_size} bytes")
-    compare(report, "export a 60 MB file", "s", values, "one copy", "files")
+    compare(report, "export a 60 MB file", "s", values, "one copy", group="files")

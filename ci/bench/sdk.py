@@ -45,6 +45,7 @@ def compare(
     unit: str,
     values: dict[str, list[float]],
     reach: str = "",
+    *,
     group: str = "sdk",
 ) -> None:
     """Add a row of medians for the first contestant against each of the others."""
