@@ -54,11 +54,13 @@ from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.locks import Locks
 from pipelines.engine.store.records import Records
-from pipelines.engine.store.volumes import Volumes, identity
+from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.version import VERSION
 
 __all__ = ["Engine", "Settings", "opened"]
+
+DURABLE_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +199,24 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         stack.callback(upkeep.collect, layout, owners=settings.mode != "single")
         lease = stack.enter_context(Lease.take(layout))
         parts = _assemble(layout, lease, settings, os.environ, stack)
-        async with Solver(
-            Cache(parts.records, parts.locks), parts.run, settings.jobs
-        ).open() as solver:
+        cache = Cache(parts.records, parts.locks)
+        async with Solver(cache, parts.run, settings.jobs).open() as solver:
             engine = Engine(parts, settings, solver)
             parts.seeds.solving(engine.tree)
-            yield engine
+            async with anyio.create_task_group() as group:
+                group.start_soon(_keep_durable, parts.records)
+                yield engine
+                group.cancel_scope.cancel()
+
+
+async def _keep_durable(records: Records) -> None:
+    """Now and then, write out what was recorded, so that it counts after a reboot.
+
+    Not at the end of a session: a client waits for that, and what is lost is only time.
+    """
+    while True:
+        await anyio.sleep(DURABLE_EVERY)
+        await to_thread.run_sync(records.mark_durable, abandon_on_cancel=True)
 
 
 def _assemble(
@@ -214,6 +228,7 @@ def _assemble(
     snapshots, why = choose(layout.snapshots, lease.path)
     if why:
         events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
+    stack.callback(snapshots.close)
     records, locks = Records(layout, snapshots.exists), Locks(layout)
     stack.callback(records.close)
     stack.callback(locks.close)
@@ -221,7 +236,7 @@ def _assemble(
     resolver = Resolver(images, packages, events.warning, source=choice(environ))
     trees = _trees(layout, files, snapshots, records)
     volumes = Volumes(layout)
-    seeds = Seeds(volumes, lambda v: (layout.volumes / identity(v)).exists(), _copier(files))
+    seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
@@ -257,13 +272,13 @@ def _rooms(
 ) -> Rooms:
     """Lay the ground and mount the tmpfs that secrets live on while a command runs."""
     session = active / "session"
-    secrets = session / "secrets"
-    secrets.mkdir(parents=True, mode=0o700)
-    mount("tmpfs", str(secrets), "tmpfs", _SECRET_FLAGS, "mode=0700")
-    stack.callback(umount, str(secrets), _MNT_DETACH)
+    memory = session / "memory"
+    memory.mkdir(parents=True, mode=0o700)
+    mount("tmpfs", str(memory), "tmpfs", _SECRET_FLAGS, "mode=0700")
+    stack.callback(umount, str(memory), _MNT_DETACH)
     host = ground.lent(session, environ, Path.home(), HOSTNAME)
     laid = ground.lay(session / "ground", host.ca_bundle)
-    return Rooms(snapshots, trees, host, laid, session, secrets)
+    return Rooms(snapshots, trees, host, laid, session, memory)
 
 
 def _trees(layout: Layout, files: Files, snapshots: Snapshots, records: Records) -> Trees:

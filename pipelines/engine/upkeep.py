@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,22 @@ def main(arguments: Sequence[str], mode: str) -> int:
 
 def collect(layout: Layout, *, owners: bool) -> None:
     """Sweep at the end of a session, if it is time to; a failure costs nothing but space."""
-    policy = Policy.of(Disk.of(layout.root))
-    if not due(layout, policy):
-        return
     try:
+        policy = policy_of(layout, os.environ)
+        if not due(layout, policy):
+            return
         sweep(_parts(layout, owners=owners), policy)
     except (OSError, StoreError) as error:
         sys.stderr.write(f"warning: the store was not swept: {error}\n")
+
+
+def policy_of(layout: Layout, environ: Mapping[str, str]) -> Policy:
+    """Read the policy: `PIPELINES_STORE_MAXIMUM=50GiB` and the like override the defaults."""
+    prefix = "PIPELINES_STORE_"
+    given = {
+        name[len(prefix) :].lower(): v for name, v in environ.items() if name.startswith(prefix)
+    }
+    return Policy.of(Disk.of(layout.root), given)
 
 
 def _parts(layout: Layout, *, owners: bool) -> Parts:
@@ -130,7 +139,7 @@ def _prune(layout: Layout, policy: Policy, *, owners: bool) -> int:
 
 def _wanted(layout: Layout, arguments: Sequence[str]) -> Policy:
     """Turn the arguments of `prune` into a policy."""
-    policy = Policy.of(Disk.of(layout.root))
+    policy = policy_of(layout, os.environ)
     rest = list(arguments)
     while rest:
         name, joined, value = rest.pop(0).partition("=")

@@ -13,6 +13,7 @@ Rules
        command runs.
 """
 
+import itertools
 import os
 import shutil
 import stat
@@ -105,7 +106,7 @@ class Room:
     kept: dict[str, Active] = field(default_factory=dict)
     dropped: list[Active] = field(default_factory=list)
     stubs: list[tuple[Path, inroot.Stub]] = field(default_factory=list)
-    secret_files: list[Path] = field(default_factory=list)
+    small: list[Path] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def locate(self, path: str) -> tuple[Path, str]:
@@ -144,7 +145,7 @@ class Room:
         self.kept.clear()
         self.dropped.clear()
         self.stack.close()
-        for path in self.secret_files:
+        for path in self.small:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -156,14 +157,15 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Makes rooms. `ground`, `scratch` and `secrets` are the session's own directories."""
+    """Makes rooms. `ground`, `scratch` and `memory` (a tmpfs) are the session's."""
 
     snapshots: Snapshots
     layers: Layers
     host: Host
     ground: Path
     scratch: Path
-    secrets: Path
+    memory: Path
+    count: Iterator[int] = field(default_factory=itertools.count)
 
     def make(
         self,
@@ -214,9 +216,7 @@ class Rooms:
         lent = {"/etc/resolv.conf": self.host.resolv_conf, "/etc/hosts": self.host.hosts}
         for target, original in lent.items():
             if not any(m.target == target for m in op.mounts):
-                copy = room.scratch / original.name
-                shutil.copyfile(original, copy)
-                copy.chmod(0o644)
+                copy = self._small(room, original.read_bytes(), 0o644)
                 _place(room, target, copy)
 
     def _tree(self, room: Room, mount: DirMount, source: Tree | Snapshot) -> Path:
@@ -240,15 +240,21 @@ class Rooms:
         return path
 
     def _secret(self, room: Room, mount: SecretMount, value: bytes) -> Path:
-        uid, gid = _ids(room, mount.owner)
-        descriptor, name = tempfile.mkstemp(dir=self.secrets)
-        path = Path(name)
-        room.secret_files.append(path)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(value)
-            os.fchmod(out.fileno(), mount.mode)
+        return self._small(room, value, mount.mode, *_ids(room, mount.owner))
+
+    def _small(self, room: Room, data: bytes, mode: int, uid: int = 0, gid: int = 0) -> Path:
+        """Put a small file on the tmpfs, for this room only."""
+        path = self.memory / f"{next(self.count)}"
+        room.small.append(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fchmod(descriptor, mode)
             if (uid, gid) != (0, 0):
-                os.fchown(out.fileno(), uid, gid)
+                os.fchown(descriptor, uid, gid)
+        finally:
+            os.close(descriptor)
         return path
 
     def _spec(self, room: Room, op: Exec, secrets: Secrets) -> Spec:
@@ -282,12 +288,20 @@ class Rooms:
         """Give the host's CA bundle, together with the image's own if that is another."""
         bundle = self.host.ca_bundle
         assert bundle is not None
-        own = _read(room.root.path, CA_PATH)
-        if not own or own == bundle.read_bytes():
+        if not self._has_own(room.root.path):
             return bundle
         merged = room.scratch / "ca.crt"
-        cabundle.merge_into(merged, [own, bundle.read_bytes()])
+        cabundle.merge_into(merged, [_read(room.root.path, CA_PATH), bundle.read_bytes()])
         return merged
+
+    def _has_own(self, root: Path) -> bool:
+        """Tell whether an image has certificates, or what shows there is the ground's."""
+        try:
+            found = inroot.status(root, CA_PATH)
+        except PathError:
+            return False
+        laid = os.stat(self.ground / CA_PATH.lstrip("/"))
+        return (found.st_size, found.st_mtime_ns) != (laid.st_size, laid.st_mtime_ns)
 
     def _enter(self, room: Room, workdir: str) -> None:
         """Make the working directory if it is missing, as runc does."""

@@ -79,3 +79,7 @@ class Snapshots(Protocol):
     def remove(self, layer: str) -> None:
         """Take a layer away: renamed to the trash first, unlinked after."""
         ...
+
+    def close(self) -> None:
+        """Give back what is kept for the next use (mounts); the last call."""
+        ...

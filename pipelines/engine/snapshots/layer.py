@@ -40,7 +40,7 @@ from pipelines.engine.snapshots.stack import (
     lookup,
 )
 
-__all__ = ["Scan", "attributes", "row_content"]
+__all__ = ["Scan", "attributes", "owner_of", "row_content"]
 
 Row = list[str | int | dict[str, str]]
 
@@ -76,7 +76,8 @@ def row_content(row: Row) -> str:
     return str(row[5])
 
 
-def _owner(status: os.stat_result) -> tuple[int, int, int]:
+def owner_of(status: os.stat_result) -> tuple[int, int, int]:
+    """Give what a directory is compared by: mode, user, group."""
     return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
@@ -103,8 +104,8 @@ class Scan:
     def run(self, upper: str) -> bool:
         """Walk the upper; tell whether anything is left of it."""
         level = self.stack or ()
-        now = _owner(os.lstat(upper))
-        before = _owner(os.lstat(level[0].path)) if level else _ROOT
+        now = owner_of(os.lstat(upper))
+        before = owner_of(os.lstat(level[0].path)) if level else _ROOT
         self.inodes += 1
         self._fill(upper, "", level, self.complete or (self.stack is not None and _open(upper)))
         if now != before or (self.rows and now != _ROOT):
@@ -191,7 +192,7 @@ class Scan:
             len(self.rows) == mark
             and level
             and below is not None
-            and _owner(below.stat) == _owner(status)
+            and owner_of(below.stat) == owner_of(status)
             and attributes(below.path) == extra
         ):
             os.rmdir(path)
@@ -207,7 +208,7 @@ class Scan:
         like = (
             below is not None
             and stat.S_IFMT(below.stat.st_mode) == stat.S_IFMT(status.st_mode)
-            and _owner(below.stat) == _owner(status)
+            and owner_of(below.stat) == owner_of(status)
             and below.stat.st_rdev == status.st_rdev
         )
         if like and below is not None and (letter != "f" or attributes(below.path) == extra):
@@ -227,7 +228,7 @@ class Scan:
     def _row(
         self, rel: str, letter: str, status: os.stat_result, text: str, extra: dict[str, str]
     ) -> None:
-        row: Row = [rel, letter, *_owner(status), text]
+        row: Row = [rel, letter, *owner_of(status), text]
         if letter == "f":
             row.append(status.st_size)
         if extra:

@@ -11,6 +11,9 @@ Theory of operation
     Every layer slows down each lookup of an absent name, so stacks deeper than `merge.DEEP`
     are mounted with groups of layers merged into one by hard links; ids do not change.
 
+    A mount in which nothing at all was written is as good as new: it is parked, and the next
+    `prepare` of the same stack gets it for nothing. `close` unmounts what is parked.
+
     `<active>/<token>` is used again after a commit, without `fs`: the mount's own preparations
     in `work` are most of its cost.
 """
@@ -24,7 +27,7 @@ from pathlib import Path
 from pipelines.engine.errors import StoreError
 from pipelines.engine.snapshots import kernel
 from pipelines.engine.snapshots.base import Active
-from pipelines.engine.snapshots.layer import Scan
+from pipelines.engine.snapshots.layer import Scan, owner_of
 from pipelines.engine.snapshots.merge import Flat, dress
 from pipelines.engine.snapshots.shelf import Shelf, clear, storing
 from pipelines.engine.snapshots.stack import Level
@@ -50,6 +53,18 @@ def option_string(
     return ",".join(parts)
 
 
+Stack = tuple[tuple[str, ...], Path | None]
+PARKED = 16
+
+
+def _untouched(upper: str, level: Level) -> bool:
+    """Tell whether nothing at all was written: then the mount is as good as new."""
+    with os.scandir(upper) as entries:
+        if next(entries, None) is not None:
+            return False
+    return bool(level) and owner_of(os.lstat(upper)) == owner_of(os.lstat(level[0].path))
+
+
 class Overlay(Shelf):
     """`Snapshots` by overlayfs; for a process in a mount namespace of its own.
 
@@ -60,13 +75,16 @@ class Overlay(Shelf):
         super().__init__(root, active)
         self._flags = tuple(flags)
         self._flat = Flat(self)
-        self._live: dict[str, tuple[str, Level]] = {}
+        self._live: dict[str, tuple[str, Stack, Level]] = {}
         self._spare: list[str] = []
+        self._parked: dict[Stack, list[str]] = {}
 
     def prepare(self, layers: Sequence[str], ground: Path | None = None) -> Active:
         """Make a writable view of a stack; see `Snapshots.prepare`."""
         with storing("prepare a snapshot"):
             level = self._flat.level(layers, ground)
+            if (parked := self._unpark((tuple(layers), ground))) is not None:
+                return self._active(parked, (tuple(layers), ground), level)
             home = self._home()
             try:
                 dress(f"{home}/fs", level)
@@ -75,24 +93,24 @@ class Overlay(Shelf):
             except BaseException:
                 clear(home)
                 raise
-        token = f"{home}#{next(self.count)}"  # homes are used again, tokens are not
-        self._live[token] = (home, level)
-        return Active(Path(home, "root"), tuple(layers), token)
+        return self._active(home, (tuple(layers), ground), level)
 
     def commit(self, active: Active) -> tuple[str, ...]:
         """Unmount; give the stack with the changes as one more layer, if there are any."""
         if active.token not in self._live:
             raise StoreError(f"commit a snapshot: {active.path} was committed or discarded before")
-        home, level = self._live.pop(active.token)
+        home, stack, level = self._live.pop(active.token)
         with storing("commit a snapshot"):
+            if _untouched(f"{home}/fs", level) and self._park(home, stack):
+                return active.layers
             try:
                 clean = _unmount(f"{home}/root")
                 scan = Scan(level)
                 if not scan.run(f"{home}/fs"):
                     os.rmdir(f"{home}/fs")
-                    stack = active.layers
+                    result = active.layers
                 else:
-                    stack = (*active.layers, self.publish(f"{home}/fs", scan))
+                    result = (*active.layers, self.publish(f"{home}/fs", scan))
             except BaseException:
                 clear(home)
                 raise
@@ -100,15 +118,41 @@ class Overlay(Shelf):
                 self._put_back(home)
             else:
                 clear(home)
-            return stack
+            return result
 
     def discard(self, active: Active) -> None:
         """Unmount and throw away; what is already gone is no matter."""
         if active.token in self._live:
-            home, _ = self._live.pop(active.token)
+            home, _, _ = self._live.pop(active.token)
             with suppress(OSError):
                 _unmount(f"{home}/root")
             clear(home)
+
+    def close(self) -> None:
+        """Unmount what is parked."""
+        while self._parked:
+            _, homes = self._parked.popitem()
+            for home in homes:
+                with suppress(OSError):
+                    _unmount(f"{home}/root")
+
+    def _active(self, home: str, stack: Stack, level: Level) -> Active:
+        token = f"{home}#{next(self.count)}"  # homes are used again, tokens are not
+        self._live[token] = (home, stack, level)
+        return Active(Path(home, "root"), stack[0], token)
+
+    def _park(self, home: str, stack: Stack) -> bool:
+        """Keep a mount in which nothing was written for the next of the same stack."""
+        if sum(map(len, self._parked.values())) >= PARKED:
+            return False
+        self._parked.setdefault(stack, []).append(home)
+        return True
+
+    def _unpark(self, stack: Stack) -> str | None:
+        """Take a mount that was parked."""
+        with suppress(KeyError, IndexError):
+            return self._parked[stack].pop()
+        return None
 
     def _home(self) -> str:
         """Give a directory with `work` and `root`, used before or new: making one costs 0.1 ms."""

@@ -87,6 +87,9 @@ class Shelf:
             clear(home)  # somebody else committed the same change
         return layer
 
+    def close(self) -> None:
+        """Give back what was kept for the next use; nothing by default."""
+
     def exists(self, layer: str) -> bool:
         """Whether a layer is in place; what is in place is whole."""
         try:
