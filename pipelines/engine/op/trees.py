@@ -1,0 +1,174 @@
+"""Ops on trees and snapshots.
+
+Where `base` gives a tree the result is a tree; where it gives a snapshot, the result is a
+snapshot with one more layer. `owner` is "uid[:gid]" or names looked up in the base's
+/etc/passwd and /etc/group; "" keeps what the source has.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipelines.engine.op.base import Edge, Op
+
+__all__ = [
+    "Chown",
+    "Copy",
+    "Diff",
+    "Empty",
+    "Filter",
+    "Link",
+    "MakeDir",
+    "Remove",
+    "Rename",
+    "Replace",
+    "Scratch",
+    "Select",
+    "Touch",
+    "Write",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Empty(Op):
+    """An empty directory: gives a tree."""
+
+    recorded: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scratch(Op):
+    """An empty root filesystem: gives a snapshot without layers."""
+
+    recorded: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write(Op):
+    """Write a new file."""
+
+    base: Edge
+    path: str
+    contents: bytes
+    mode: int = 0o644
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MakeDir(Op):
+    """Make a directory and its parents."""
+
+    base: Edge
+    path: str
+    mode: int = 0o755
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link(Op):
+    """Make a symbolic link."""
+
+    base: Edge
+    path: str
+    target: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copy(Op):
+    """Copy a tree into a directory of the base, or one file to a path.
+
+    With `as_file`, `source` is a single-file tree and `path` the file's new path, or the
+    directory to put it in if it ends with "/".
+    """
+
+    base: Edge
+    source: Edge
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    gitignore: bool = False
+    owner: str = ""
+    mode: int | None = None
+    as_file: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remove(Op):
+    """Remove paths (patterns allowed); `kind` "dir" or "file" is what they must be."""
+
+    base: Edge
+    paths: tuple[str, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select(Op):
+    """Take a directory or a file out of a tree or snapshot: gives a tree."""
+
+    base: Edge
+    path: str
+    kind: str = "dir"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filter(Op):
+    """Keep what matches."""
+
+    recorded: ClassVar[bool] = False
+
+    base: Edge
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    gitignore: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diff(Op):
+    """Keep what is new or changed in `upper` against `lower`."""
+
+    recorded: ClassVar[bool] = False
+
+    lower: Edge
+    upper: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chown(Op):
+    """Change owners below a path (a file tree: of the file)."""
+
+    recorded: ClassVar[bool] = False
+
+    base: Edge
+    path: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Touch(Op):
+    """Pin every modification time; `timestamp` is seconds since the epoch."""
+
+    recorded: ClassVar[bool] = False
+
+    base: Edge
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rename(Op):
+    """Rename a file tree's file."""
+
+    recorded: ClassVar[bool] = False
+
+    base: Edge
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replace(Op):
+    """Replace text in a file tree's file."""
+
+    base: Edge
+    search: str
+    replacement: str
+    every: bool = False
+    first_from: int | None = None
