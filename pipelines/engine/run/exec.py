@@ -77,11 +77,12 @@ class Execs:
             try:
                 return await self._inside(op, room, patterns(secrets.values()))
             finally:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(room.clear)
+                if not room.over:
+                    with anyio.CancelScope(shield=True):
+                        await to_thread.run_sync(room.clear)
 
     async def _inside(self, op: Exec, room: Room, hidden: tuple[bytes, ...]) -> Ran:
-        streams = Streams(room.scratch, hidden, lambda s, d: self.events.log(op, s, d))
+        streams = Streams(room.file, hidden, lambda s, d: self.events.log(op, s, d))
         self.events.exec(op, "started")
         began = anyio.current_time()
         try:
@@ -104,6 +105,7 @@ class Execs:
             spool.store(self.blobs) for spool in (streams.stdout, streams.stderr, streams.combined)
         )
         outputs = {name: Snapshot(layers) for name, layers in room.commit().items()}
+        room.clear()
         return Ran(outputs, code, stdout, stderr, combined)
 
     @asynccontextmanager

@@ -15,9 +15,7 @@ Rules
 
 import itertools
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -108,6 +106,13 @@ class Room:
     stubs: list[tuple[Path, inroot.Stub]] = field(default_factory=list)
     small: list[Path] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
+    over: bool = False
+
+    def file(self, name: str) -> Path:
+        """Name a file that goes with the room; `scratch` is a prefix, not a directory."""
+        path = self.scratch.with_name(f"{self.scratch.name}.{name}")
+        self.small.append(path)
+        return path
 
     def locate(self, path: str) -> tuple[Path, str]:
         """Find the root that a path lies in, and the path relative to it."""
@@ -147,7 +152,8 @@ class Room:
         self.stack.close()
         for path in self.small:
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.small.clear()
+        self.over = True
 
     def _unstub(self) -> None:
         for base, stub in reversed(self.stubs):
@@ -178,7 +184,7 @@ class Rooms:
         sources = dict(zip(_targets(op), _outputs(op, inputs), strict=True))
         root = sources.pop("")
         assert isinstance(root, Snapshot)
-        scratch = Path(tempfile.mkdtemp(prefix="x", dir=self.scratch))
+        scratch = self.scratch / f"x{next(self.count)}"
         active = self.snapshots.prepare(root.layers, self.ground)
         room = Room(self.snapshots, scratch, active, ROOT, Spec("", (), {}), dropped=[active])
         try:
@@ -290,7 +296,7 @@ class Rooms:
         assert bundle is not None
         if not self._has_own(room.root.path):
             return bundle
-        merged = room.scratch / "ca.crt"
+        merged = room.file("ca.crt")
         cabundle.merge_into(merged, [_read(room.root.path, CA_PATH), bundle.read_bytes()])
         return merged
 
@@ -389,6 +395,6 @@ def _stdin(room: Room, op: Exec) -> str | None:
         return str(base) + inroot.resolve(base, inside)
     if not op.stdin:
         return None
-    path = room.scratch / "stdin"
+    path = room.file("stdin")
     path.write_bytes(op.stdin.encode("utf-8", "surrogateescape"))
     return str(path)

@@ -151,14 +151,21 @@ class Spool:
 
 
 class Streams:
-    """The three recordings of one exec; `show(stream, data)` hears everything as it comes."""
+    """The three recordings of one exec.
+
+    `place(name)` says where a recording goes that outgrows memory; `show(stream, data)` hears
+    everything as it comes.
+    """
 
     def __init__(
-        self, scratch: Path, hidden: tuple[bytes, ...], show: Callable[[str, bytes], None]
+        self,
+        place: Callable[[str], Path],
+        hidden: tuple[bytes, ...],
+        show: Callable[[str, bytes], None],
     ) -> None:
-        self.stdout = Spool(scratch / "stdout")
-        self.stderr = Spool(scratch / "stderr")
-        self.combined = Spool(scratch / "combined")
+        self.stdout = Spool(place("stdout"))
+        self.stderr = Spool(place("stderr"))
+        self.combined = Spool(place("combined"))
         self._out = Scrubber(hidden)
         self._err = Scrubber(hidden)
         self._show = show

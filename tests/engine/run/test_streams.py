@@ -65,7 +65,7 @@ def test_a_spool_gives_back_what_was_written(tmp_path, size):
 
 def test_both_streams_are_kept_in_the_order_they_came(tmp_path):
     seen = []
-    streams = Streams(tmp_path, (), lambda name, data: seen.append((name, data)))
+    streams = Streams(tmp_path.joinpath, (), lambda name, data: seen.append((name, data)))
     streams.on_stdout(b"1")
     streams.on_stderr(b"2")
     streams.on_stdout(b"3")
