@@ -39,7 +39,7 @@ from pipelines.engine.run.seeds import Seeds
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.run.table import Run
 from pipelines.engine.run.trees import Trees
-from pipelines.engine.sandbox import binary
+from pipelines.engine.sandbox import apart, binary
 from pipelines.engine.sandbox.bwrap import Bubblewrap
 from pipelines.engine.sandbox.namespace import Mode
 from pipelines.engine.server import Request
@@ -232,7 +232,8 @@ def _assemble(
     records, locks = Records(layout, snapshots.exists), Locks(layout)
     stack.callback(records.close)
     stack.callback(locks.close)
-    images, packages = Images(layout.images), catalog(environ, layout.images)
+    images, single = Images(layout.images), settings.mode == "single"
+    packages = catalog(environ, layout.images, apart.prefix(single=single), single=single)
     resolver = Resolver(images, packages, events.warning, source=choice(environ))
     trees = _trees(layout, files, snapshots, records)
     volumes = Volumes(layout)

@@ -21,11 +21,12 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.syscalls import LAST, NATIVE, OWNERSHIP, REFUSED, Abi
 
-__all__ = ["ALLOW", "Instruction", "assemble", "program"]
+__all__ = ["ALLOW", "Instruction", "assemble", "ownership", "program"]
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
@@ -58,13 +59,33 @@ def program(*, single: bool, machine: str | None = None) -> bytes:
     Raises:
         SandboxError: no table of system calls for the machine.
     """
+    return _packed(assemble(_native(machine), single=single))
+
+
+def ownership(machine: str | None = None) -> bytes:
+    """Assemble a filter that refuses nothing, and only makes changing owners seem to succeed.
+
+    Raises:
+        SandboxError: no table of system calls for the machine.
+    """
+    abis = [
+        replace(abi, numbers={n: abi.numbers[n] for n in OWNERSHIP & abi.numbers.keys()})
+        for abi in _native(machine)
+    ]
+    return _packed(assemble(abis, single=True))
+
+
+def _native(machine: str | None) -> Sequence[Abi]:
     name = os.uname().machine if machine is None else machine
     if name not in NATIVE:
         raise SandboxError(
             f"writing a seccomp filter for {name}: its system calls are not known here "
             f"(known: {', '.join(NATIVE)}); use the Dagger engine: --engine dagger"
         )
-    instructions = assemble(NATIVE[name], single=single)
+    return NATIVE[name]
+
+
+def _packed(instructions: Iterable[Instruction]) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
 
 

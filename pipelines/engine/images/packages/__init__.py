@@ -1,20 +1,41 @@
 """The package images that this version can make."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.engine.images.packages.base import Packages
+from pipelines.engine.images.packages.bootstrap import Bootstrap
 from pipelines.engine.images.packages.busybox import Busybox, Shell
+from pipelines.engine.images.packages.debian import Debian
 from pipelines.engine.images.packages.golang import Golang
+from pipelines.engine.images.packages.mirror import VARIABLE, Mirror
 from pipelines.engine.images.packages.places import HostGo, ModuleGo, WheelGo
 from pipelines.engine.images.packages.programs import Programs
 
 __all__ = ["Packages", "catalog"]
 
 
-def catalog(environ: Mapping[str, str], root: Path) -> Packages:
-    """Wire the package images; `root` is for downloads, made when needed."""
+_SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH
+
+
+def catalog(
+    environ: Mapping[str, str], root: Path, apart: Sequence[str] = (), *, single: bool = False
+) -> Packages:
+    """Wire the package images.
+
+    Args:
+        environ: the host's environment, which every program that is asked runs in.
+        root: is for downloads, and made when needed.
+        apart: words to put before a command that mounts and installs.
+        single: this process has a single id.
+    """
     programs = Programs(environ)
     shell = Shell(programs, root / "busybox")
     places = (HostGo(programs), WheelGo(programs), ModuleGo(programs))
-    return Packages((Golang(places, shell, root / "scratch"), Busybox(shell)))
+    golang = Golang(places, shell, root / "scratch")
+    path = f"{environ.get('PATH', os.defpath)}:{_SYSTEM}"
+    system = Programs({**environ, "PATH": path})
+    mirror = Mirror(system, environ.get(VARIABLE, ""))
+    debian = Debian(mirror, Bootstrap(system, apart, single=single), root / "debian")
+    return Packages((golang, Busybox(shell), debian))

@@ -1,0 +1,100 @@
+"""The programs that make a Debian root filesystem: mmdebstrap, or else debootstrap.
+
+Both run as root of the session's namespace, apart (the words before the command see to that).
+With a single id no terminal devices can be mounted (they want another group) and no device
+nodes made, so the ones that maintainer scripts use are bound from the host.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.packages.programs import Programs
+
+__all__ = ["Bootstrap", "Plan"]
+
+_TOOLS = ("mmdebstrap", "debootstrap")
+_PATIENCE = 1800.0
+_SKIPPED = ("check/empty", "cleanup/apt/lists", "output/dev", "output/mknod")
+_DEVICES = (
+    "for name in null zero full random urandom tty; do "
+    ': > "$1/dev/$name"; mount --bind "/dev/$name" "$1/dev/$name"; done'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make.
+
+    `sources` is a file in apt's form, `uri` and `keyring` are the main archive's for a program
+    that takes one only, `acquire` are the host's own settings of how apt fetches.
+    """
+
+    suite: str
+    sources: Path
+    uri: str
+    keyring: str
+    epoch: int
+    acquire: Mapping[str, str]
+
+
+class Bootstrap:
+    """Runs one of the two; `apart` are words to put before a command."""
+
+    def __init__(self, programs: Programs, apart: Sequence[str], *, single: bool) -> None:
+        self._programs = programs
+        self._apart = tuple(apart)
+        self._single = single
+
+    def choose(self) -> str:
+        """Name the program to use.
+
+        Raises:
+            ImageError: neither is installed.
+        """
+        for name in _TOOLS:
+            if self._programs.find(name) is not None:
+                return name
+        raise ImageError(_missing(*_TOOLS))
+
+    def make(self, tool: str, plan: Plan, into: Path) -> None:
+        """Make the root filesystem in an empty directory.
+
+        Raises:
+            ImageError: the program is missing or fails; with its last lines.
+        """
+        path = self._programs.find(tool)
+        if path is None:
+            raise ImageError(_missing(tool))
+        spell = self._mmdebstrap if tool == "mmdebstrap" else self._debootstrap
+        # Whatever this process's directory for temporary files is, the chroot has only this one.
+        env = {"SOURCE_DATE_EPOCH": str(plan.epoch), "LC_ALL": "C.UTF-8"}
+        env["TMPDIR"] = "/tmp"  # noqa: S108
+        purpose = f"making Debian {plan.suite} with {tool}"
+        command = [*self._apart, path, *spell(plan, into)]
+        self._programs.run(command, purpose, env, timeout=_PATIENCE)
+
+    def _mmdebstrap(self, plan: Plan, into: Path) -> list[str]:
+        skipped = (*_SKIPPED, "chroot/mount/dev") if self._single else _SKIPPED
+        options = [f'--aptopt={name} "{value}"' for name, value in plan.acquire.items()]
+        if self._single:
+            options.append(f"--extract-hook={_DEVICES}")
+        return [
+            *("--quiet", "--mode=root", "--variant=minbase", "--format=directory"),
+            *(f"--skip={','.join(skipped)}", '--aptopt=APT::Sandbox::User "root"'),
+            *(*options, plan.suite, os.fspath(into), os.fspath(plan.sources)),
+        ]
+
+    def _debootstrap(self, plan: Plan, into: Path) -> list[str]:
+        keyring = [f"--keyring={plan.keyring}"] if plan.keyring else []
+        return ["--variant=minbase", *keyring, plan.suite, os.fspath(into), plan.uri]
+
+
+def _missing(*names: str) -> str:
+    return (
+        f"a Debian image is made by {' or '.join(names)}, which this machine does not have; "
+        f"install {names[0]} (Debian, Ubuntu: `apt-get install {names[0]}`), import the image "
+        "from an archive, or use the Dagger engine: --engine dagger"
+    )

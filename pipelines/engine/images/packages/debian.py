@@ -1,0 +1,158 @@
+"""`debian:<suite>`: a minimal Debian, made by mmdebstrap or debootstrap from the host's mirror.
+
+Theory of operation
+    The archive decides what a suite is today. `pin` lets apt fetch the Release files (a
+    quarter of a second) and takes from them the digests of the package indexes: they, the
+    suite, the variant, the tool and the recipe number are the image's identity, on every
+    machine and through every mirror. `fill` lets the tool install, and then compares the
+    indexes that it used: what was made is what was pinned, or nothing.
+
+    Debian keeps only what is current. A pin whose root filesystem is no longer in the store
+    can so become impossible to make. It rests on a file of its own (its evidence), which
+    `fill` then removes: the next session pins anew.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.engine.digest import digest_json
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
+from pipelines.engine.images.packages.bootstrap import Bootstrap, Plan
+from pipelines.engine.images.packages.mirror import Mirror
+from pipelines.engine.images.packages.programs import evidence
+from pipelines.engine.images.packages.release import Release, read_all
+from pipelines.engine.images.packages.tidying import tidy
+from pipelines.engine.images.reference import Reference
+
+__all__ = ["Debian", "Wanted", "wanted"]
+
+_RECIPE = 1
+_SUITES = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
+_ARCHITECTURES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
+_TAG = re.compile(r"(?:(?P<name>[a-z]+)|(?P<number>\d+)(?P<point>\.\d+)?)(?P<slim>-slim)?")
+_DATE = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a tag asks for; `version` is "" or a point release."""
+
+    suite: str
+    version: str = ""
+    slim: bool = False
+
+
+class Debian:
+    """The images `debian`, `debian:<suite>`, `debian:<number>` and their `-slim` variants."""
+
+    names = ("debian",)
+
+    def __init__(self, mirror: Mirror, bootstrap: Bootstrap, scratch: Path) -> None:
+        self._mirror = mirror
+        self._bootstrap = bootstrap
+        self._scratch = scratch
+
+    def example(self) -> str:
+        """Show what can be asked for."""
+        return "debian:<suite>"
+
+    def pin(self, ref: Reference, platform: str) -> Pin:
+        """Decide which state of the archive a tag stands for."""
+        want = wanted(ref)
+        tool = self._bootstrap.choose()
+        with self._room() as room:
+            found = self._mirror.releases(want.suite, Path(room), alone=tool == "debootstrap")
+        main = found[0]
+        if want.version and main.version != want.version:
+            raise ImageError(
+                f"image {ref}: the archive has {main.version or main.codename} by now; "
+                f"use debian:{main.codename}"
+            )
+        architecture = platform.split("/")[1]
+        versions = {
+            "debian": main.codename,
+            "variant": "slim" if want.slim else "default",
+            "architecture": _ARCHITECTURES.get(architecture, architecture),
+            "date": main.date.astimezone(UTC).strftime(_DATE),
+            "tool": tool,
+        }
+        contents = _states(found, versions["architecture"])
+        return Pin(
+            package="debian",
+            recipe=_RECIPE,
+            versions=versions,
+            contents=contents,
+            origins={"debian": "apt"},
+            evidence=(evidence(str(self._noted(versions, contents))),),
+            env=(f"PATH={DEFAULT_PATH}",),
+            command=("bash",),
+        )
+
+    def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
+        """Make the root filesystem."""
+        versions, contents = recipe["versions"], recipe["contents"]
+        suite, tool = versions["debian"], versions["tool"]
+        epoch = int(datetime.strptime(versions["date"], _DATE).replace(tzinfo=UTC).timestamp())
+        with self._room() as room:
+            file = Path(room) / "debian.sources"
+            file.write_text(self._mirror.sources(suite, alone=tool == "debootstrap"), "utf-8")
+            plan = Plan(suite, file, *self._mirror.main(), epoch, self._mirror.settings())
+            self._bootstrap.make(tool, plan, into)
+        made = read_all(into / "var/lib/apt/lists").values()
+        if _states(made, versions["architecture"]) != contents:
+            self._note(versions, contents).unlink(missing_ok=True)
+            raise ImageError(
+                f"Debian {suite} has changed in the archive since the image was pinned, and its "
+                "former state is not to be had any more; run again to pin it anew"
+            )
+        sources = self._mirror.shown(suite, into)
+        tidy(into, sources, slim=versions["variant"] == "slim", epoch=epoch)
+
+    def _room(self) -> tempfile.TemporaryDirectory[str]:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="debian-", dir=self._scratch)
+
+    def _noted(self, versions: Mapping[str, str], contents: Mapping[str, str]) -> Path:
+        """Make the file that a pin rests on, if it is not there."""
+        note = self._note(versions, contents)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        if not note.exists():
+            note.touch()
+        return note
+
+    def _note(self, versions: Mapping[str, str], contents: Mapping[str, str]) -> Path:
+        name = digest_json(["debian", _RECIPE, dict(versions), dict(contents)]).hex
+        return self._scratch / "archives" / name
+
+
+def wanted(ref: Reference) -> Wanted:
+    """Read a tag.
+
+    Raises:
+        ImageError: it is none of Debian's.
+    """
+    found = _TAG.fullmatch(ref.tag.replace("latest", "stable"))
+    if found is None or (found["number"] and found["number"] not in _SUITES):
+        raise ImageError(
+            f"image {ref}: {ref.tag!r} is no suite or release of Debian that is known here; use "
+            f"one of {', '.join(_SUITES.values())}, {', '.join(_SUITES)} or stable, with -slim or "
+            "without"
+        )
+    if found["name"]:
+        return Wanted(found["name"], "", bool(found["slim"]))
+    version = f"{found['number']}{found['point']}" if found["point"] else ""
+    return Wanted(_SUITES[found["number"]], version, bool(found["slim"]))
+
+
+def _states(releases: Iterable[Release], architecture: str) -> dict[str, str]:
+    """Map codenames to digests of the indexes that packages are chosen from."""
+    found = {release.codename: release.indexes.get(architecture, "") for release in releases}
+    if missing := [name for name, digest in found.items() if not digest]:
+        raise ImageError(f"Debian {missing[0]} has no packages for {architecture}")
+    return dict(sorted(found.items()))
