@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines import connect
-from pipelines._session import command, environment
+from pipelines._session import Session, command, environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +67,29 @@ def python(script: str, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+class Heard(list[dict[str, Any]]):
+    """The events of a session."""
+
+    def execs(self, state: str) -> list[str]:
+        """The commands that started, finished or were answered by a record, sorted."""
+        told = [e["name"] for e in self if e["event"] == "exec" and e["state"] == state]
+        return sorted(told)
+
+    @property
+    def ran(self) -> list[str]:
+        return self.execs("started")
+
+
+@pytest.fixture
+def session(store):
+    """Open one more session on the test's store: gives the client and what it tells."""
+
+    @contextlib.asynccontextmanager
+    async def opened(**options):
+        heard = Heard()
+        async with connect(session=Session.start(listen=heard.append, **options)) as dag:
+            yield dag, heard
+
+    return opened
