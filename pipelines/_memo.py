@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["once", "remembering"]
+__all__ = ["forced", "mark_forced", "once", "remembering"]
 
 V = TypeVar("V")
 
@@ -53,3 +53,17 @@ async def once(about: object, question: str, ask: Callable[[], Awaitable[V]]) ->
             answer.given = True
     value: V = answer.value
     return value
+
+
+def mark_forced(value: V) -> V:
+    """Remember that the work behind a lazy object is done; give the object."""
+    answers = _answers.get()
+    if answers is not None:
+        answers.setdefault((id(value), "forced"), _Answer(value))
+    return value
+
+
+def forced(value: object) -> bool:
+    """Tell whether the work behind a lazy object is known to be done."""
+    answers = _answers.get()
+    return answers is not None and (id(value), "forced") in answers

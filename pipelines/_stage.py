@@ -8,6 +8,7 @@ import anyio
 
 from pipelines._dagger import dagger
 from pipelines._errors import StageTimeout
+from pipelines._memo import forced
 from pipelines._spans import span
 
 __all__ = ["is_stage", "stage"]
@@ -71,7 +72,7 @@ def _stage(
 async def _forced(result: Awaitable[R]) -> R:
     """Await `result`; if it is a lazy Dagger object, do its work too."""
     value = await result
-    if isinstance(value, dagger.Container | dagger.Directory | dagger.File):
+    if isinstance(value, dagger.Container | dagger.Directory | dagger.File) and not forced(value):
         return await value.sync()  # type: ignore[return-value]
     return value
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from pipelines._dagger import dagger
+from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines.go._env import env
 from pipelines.go._target import OUT, go_build, go_test, ldflags_with
@@ -63,7 +64,7 @@ async def build(
         output=output,
     )
     container = await env(source, platform, **setup)
-    return await container.with_exec(command).directory(OUT).sync()
+    return mark_forced(await container.with_exec(command).directory(OUT).sync())
 
 
 async def test(

@@ -5,6 +5,7 @@ import posixpath
 
 from pipelines._cache import mount
 from pipelines._dagger import dagger
+from pipelines._memo import once
 from pipelines._platform import Platform
 from pipelines.go._caches import BUILD_PATH, MODULES, caches
 from pipelines.go._project import Project, inspect
@@ -54,8 +55,8 @@ async def env(
 ) -> dagger.Container:
     """Give a container in which `source` is at /src, its modules are there, and Go is set up.
 
-    Reads go.mod, and builds the graph beyond it; what comes before the platform is one chain for
-    all platforms.
+    Reads go.mod and downloads the modules. What comes before the platform is one chain for all
+    platforms, made and asked for once a connection.
 
     Args:
         source: The repository, or the part of it that Go needs. Its `.git` is left out.
@@ -70,15 +71,21 @@ async def env(
     """
     project = await inspect(source, module)
     version = version or project.version
-    container = base(version, image=image)
-    if goprivate:
-        container = container.with_env_variable("GOPRIVATE", goprivate)
-    for name in PROXIES:
-        if value := os.environ.get(name):
-            container = container.with_volatile_variable(name, value)
-    if netrc is not None:
-        container = container.with_mounted_secret(NETRC, netrc).with_env_variable("NETRC", NETRC)
-    container = prepared(container, source, project)
+
+    async def ask() -> tuple[dagger.Container, object, object]:
+        common = base(version, image=image)
+        if goprivate:
+            common = common.with_env_variable("GOPRIVATE", goprivate)
+        for name in PROXIES:
+            if value := os.environ.get(name):
+                common = common.with_volatile_variable(name, value)
+        if netrc is not None:
+            common = common.with_mounted_secret(NETRC, netrc).with_env_variable("NETRC", NETRC)
+        # The answer holds what its question names by id, so that the ids stay theirs.
+        return await prepared(common, source, project).sync(), image, netrc
+
+    question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)}"
+    container, _, _ = await once(source, question, ask)
     for name, value in environment(platform, cgo=cgo or race).items():
         container = container.with_env_variable(name, value)
     return container.with_(mount(*caches(version, platform, cgo=cgo, race=race)[1:]))

@@ -155,7 +155,7 @@ def test_a_go_mod_without_a_version_is_an_error():
         go_version("module m\n// go 1.26\n")
 
 
-def test_six_targets_read_go_mod_once(monkeypatch):
+def test_six_targets_ask_for_what_they_share_once(monkeypatch):
     platforms = matrix(Platform, os=["linux", "darwin", "windows"], arch=["amd64", "arm64"])
     monkeypatch.setenv("DAGGER_SESSION_TOKEN", TOKEN)
     with FakeEngine(MODULE).serving() as engine:
@@ -167,4 +167,5 @@ def test_six_targets_read_go_mod_once(monkeypatch):
                 await gather({p: go.env(source, p) for p in platforms})
 
         anyio.run(main)
-        assert len(engine.spans) == 3  # the schema, the entries, go.mod
+        # The schema, the entries, go.mod; the ids of one volume and two directories; the download.
+    assert len(engine.spans) == 7
