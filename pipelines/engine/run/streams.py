@@ -15,6 +15,7 @@ Theory of operation
 import base64
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import quote_from_bytes
@@ -146,7 +147,8 @@ class Spool:
     def drop(self) -> None:
         """Throw the bytes away."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # on a full disk: what was not flushed is not wanted either
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
 

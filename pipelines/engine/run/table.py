@@ -8,19 +8,22 @@
 
 `Run` implements `solver.Runner`. It holds no policy: which images exist, what is cached and
 how many commands run at once is decided elsewhere.
+
+Whatever an op writes goes to the store's disk, so "no space" is told as what it is here, in
+one place for all.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
 
-from pipelines.engine.errors import EngineError
-from pipelines.engine.events import Events
+from pipelines.engine.errors import EngineError, StoreFull
+from pipelines.engine.events import Events, name_of
 from pipelines.engine.op import Archive, CacheMount, Exec, HostTree, Op, Rootfs
 from pipelines.engine.result import Result, output
-from pipelines.engine.run.archive import ArchiveRunner
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
@@ -30,6 +33,8 @@ from pipelines.engine.tree import Tree
 
 __all__ = ["Run"]
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -37,7 +42,7 @@ class Run:
 
     execs: Execs
     rootfs: RootfsRunner
-    archive: ArchiveRunner
+    archive: Callable[[Archive, Sequence[Result]], Tree]
     trees: Trees
     seeds: Seeds
     events: Events
@@ -58,21 +63,38 @@ class Run:
                     await self.seeds.ready(mount.volume)
 
     async def run(self, op: Op, inputs: Sequence[Result]) -> Result:
-        """Execute an op."""
+        """Execute an op.
+
+        Raises:
+            StoreFull: there was no room for what it writes.
+        """
+        try:
+            return await self._run(op, inputs)
+        except Exception as exc:
+            if (full := _full(exc)) is None:
+                raise
+            what = f"run {name_of(op)!r}" if isinstance(op, Exec) else f"make a {type(op).__name__}"
+            raise StoreFull(
+                f"no room in the store to {what}: {full.strerror}; nothing that was recorded is "
+                "lost. Make room with `pipelines cache prune`, or move the store with "
+                "PIPELINES_CACHE_DIR"
+            ) from exc
+
+    async def _run(self, op: Op, inputs: Sequence[Result]) -> Result:
         match op:
             case Exec():
                 return await self.execs.run(op, inputs)
             case Rootfs():
                 return await to_thread.run_sync(self.rootfs.run, op)
             case Archive():
-                return await to_thread.run_sync(self.archive.run, op, inputs)
+                return await to_thread.run_sync(self.archive, op, inputs)
             case _:
                 values = [output(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)]
                 if all(isinstance(value, Tree) for value in values):
                     return self.trees.run(op, values)
                 return await to_thread.run_sync(self.trees.run, op, values)
 
-    def hit(self, op: Op, result: Result) -> None:
+    def hit(self, op: Op) -> None:
         """Tell that a record answered for a command."""
         if isinstance(op, Exec):
             self.events.exec(op, "cached")
@@ -91,3 +113,10 @@ class Run:
         for content, path in reading.origins.items():
             self.origin(content, path)
         return reading.tree
+
+
+def _full(error: BaseException) -> OSError | None:
+    """Find the "no space" in an error, which may be a group of several."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_full, error.exceptions)), None)
+    return error if isinstance(error, OSError) and error.errno in FULL else None
