@@ -36,7 +36,41 @@ ENGINE = {
     "run": {"images", "keys", "sandbox", "snapshots", "sources", "store"},
     "api": {"keys", "solver"},
     "server": {"api"},
-    "session": {"engine", "sandbox", "server", "store", "upkeep"},
+    "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
+    "upkeep": {"snapshots", "store"},
+    # The composition root; `ground` is the part of it that roots stand on.
+    "ground": {"run", "sandbox"},
+    "assembly": {
+        "ground", "images", "run", "sandbox", "snapshots", "solver", "store",
+    },
+    "engine": {
+        "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
+    },
+}  # fmt: skip
+
+# Engine layer -> the engine layers that it may import, besides VALUES and itself.
+ENGINE = {
+    "digest": set(),
+    "errors": set(),
+    "events": set(),
+    "op": set(),
+    "patterns": set(),
+    "result": set(),
+    "tree": set(),
+    "treeops": set(),
+    "treepath": set(),
+    "version": set(),
+    "keys": set(),
+    "solver": {"keys"},
+    "store": set(),
+    "snapshots": set(),
+    "sandbox": set(),
+    "images": set(),
+    "sources": set(),
+    "run": {"images", "keys", "sandbox", "snapshots", "sources", "store"},
+    "api": {"keys", "solver"},
+    "server": {"api"},
+    "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
     "upkeep": {"snapshots", "store"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},

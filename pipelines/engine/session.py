@@ -195,7 +195,8 @@ class _Later:
         """Open the engine and keep it for the session."""
         import anyio
 
-        from pipelines.engine.engine import Settings, opened
+        from pipelines.engine.assembly import Settings
+        from pipelines.engine.engine import opened
 
         jobs = self._options.jobs or len(os.sched_getaffinity(0))
         settings = Settings(self._options.workdir, jobs, self._mode, self._options.events)

@@ -79,7 +79,7 @@ class Runner(Protocol):
         """Execute an op over its inputs' results."""
         ...
 
-    def hit(self, op: Op, result: Result) -> None:
+    def hit(self, op: Op) -> None:
         """Hear that a record answered for an op."""
         ...
 
@@ -220,7 +220,7 @@ class Solver:
     def _look_up(self, op: Op, name: Digest) -> Result | None:
         found = self._cache.get(name)
         if found is not None:
-            self._runner.hit(op, found)
+            self._runner.hit(op)
         return found
 
     @asynccontextmanager

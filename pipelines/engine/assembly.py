@@ -1,0 +1,205 @@
+"""The composition root: where the parts of the engine meet, and nowhere else.
+
+    api → solver → run → snapshots · sandbox · images · sources → store
+
+What most sessions do not need (package images, image archives) is imported when it is first
+asked for: a session's start is in the way of every run.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.engine import ground
+from pipelines.engine.digest import digest_json
+from pipelines.engine.events import Events
+from pipelines.engine.images.info import ImageInfo
+from pipelines.engine.images.local import Images
+from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.resolve import Resolver, choice
+from pipelines.engine.op import Archive
+from pipelines.engine.result import Result, Snapshot
+from pipelines.engine.run.exec import Execs
+from pipelines.engine.run.export import export_tree
+from pipelines.engine.run.rooms import HOSTNAME, Rooms
+from pipelines.engine.run.rootfs import RootfsRunner
+from pipelines.engine.run.seeds import Seeds
+from pipelines.engine.run.table import Run
+from pipelines.engine.run.trees import Trees
+from pipelines.engine.sandbox import apart, binary
+from pipelines.engine.sandbox.bwrap import Bubblewrap
+from pipelines.engine.sandbox.namespace import Mode
+from pipelines.engine.snapshots.base import Snapshots
+from pipelines.engine.snapshots.kernel import mount, umount
+from pipelines.engine.snapshots.probe import choose
+from pipelines.engine.store.blobs import Blobs
+from pipelines.engine.store.files import Files
+from pipelines.engine.store.layout import Layout
+from pipelines.engine.store.leases import Lease
+from pipelines.engine.store.locks import Locks
+from pipelines.engine.store.records import Records
+from pipelines.engine.store.volumes import Volumes
+from pipelines.engine.tree import Tree
+
+if TYPE_CHECKING:
+    from pipelines.engine.images.packages import Packages
+
+__all__ = ["Cache", "Parts", "Settings", "assemble"]
+
+_MNT_DETACH = 2
+_SECRET_FLAGS = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a session runs; `events` is a file descriptor or None, `jobs` commands at once."""
+
+    workdir: str
+    jobs: int
+    mode: Mode
+    events: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is put together for one session."""
+
+    layout: Layout
+    blobs: Blobs
+    files: Files
+    records: Records
+    locks: Locks
+    volumes: Volumes
+    snapshots: Snapshots
+    images: Images
+    resolver: Resolver
+    run: Run
+    seeds: Seeds
+
+
+class Cache:
+    """The solver's cache: rows from the records, exclusion from the locks."""
+
+    def __init__(self, records: Records, locks: Locks) -> None:
+        self.get = records.get
+        self.put = records.put
+        self.forget = records.forget
+        self.locked = locks.locked
+
+
+class PackageImages:
+    """The package images, put together when the first is asked for: most sessions need none."""
+
+    def __init__(self, environ: Mapping[str, str], root: Path, *, single: bool) -> None:
+        self._environ = environ
+        self._root = root
+        self._single = single
+
+    @cached_property
+    def _all(self) -> "Packages":
+        from pipelines.engine.images.packages import catalog
+
+        prefix = apart.prefix(single=self._single)
+        return catalog(self._environ, self._root, prefix, single=self._single)
+
+    def find(self, ref: Reference, platform: str) -> ImageInfo | None:
+        """Pin a reference if its name is one of a package image."""
+        return self._all.find(ref, platform)
+
+    def names(self) -> tuple[str, ...]:
+        """Give an example of every name."""
+        return self._all.names()
+
+    def fill(self, info: ImageInfo, into: Path) -> None:
+        """Make the root filesystem of a package image."""
+        self._all.fill(info, into)
+
+
+def assemble(
+    layout: Layout, lease: Lease, settings: Settings, environ: Mapping[str, str], stack: ExitStack
+) -> Parts:
+    """Wire the parts; what needs closing goes on the stack."""
+    events = Events(settings.events)
+    blobs, files = Blobs(layout), Files(layout, owners=settings.mode != "single")
+    snapshots, why = choose(layout.snapshots, lease.path)
+    if why:
+        events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
+    stack.callback(snapshots.close)
+    records, locks = Records(layout, snapshots.exists), Locks(layout)
+    stack.callback(records.close)
+    stack.callback(locks.close)
+    images, single = Images(layout.images), settings.mode == "single"
+    packages = PackageImages(environ, layout.images, single=single)
+    resolver = Resolver(images, packages, events.warning, source=choice(environ))
+    trees = _trees(layout, files, snapshots, records)
+    volumes = Volumes(layout)
+    seeds = Seeds(volumes, volumes.has, _copier(files))
+    sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
+    stack.callback(sandbox.close)
+
+    def write_archive(op: Archive, inputs: Sequence[Result]) -> Tree:
+        from pipelines.engine.run.archive import ArchiveRunner
+
+        return ArchiveRunner(images, layout.snapshots, files).run(op, inputs)
+
+    rooms = _rooms(snapshots, trees, lease.path, environ, stack)
+    run = Run(
+        Execs(rooms, sandbox, seeds, blobs, events),
+        RootfsRunner(images, snapshots, packages),
+        write_archive,
+        trees,
+        seeds,
+        events,
+        layout.stat,
+        files.origin,
+    )
+    return Parts(
+        layout,
+        blobs,
+        files,
+        records,
+        locks,
+        volumes,
+        snapshots,
+        images,
+        resolver,
+        run,
+        seeds,
+    )
+
+
+def _rooms(
+    snapshots: Snapshots, trees: Trees, active: Path, environ: Mapping[str, str], stack: ExitStack
+) -> Rooms:
+    """Lay the ground and mount the tmpfs that secrets live on while a command runs."""
+    session = active / "session"
+    memory = session / "memory"
+    memory.mkdir(parents=True, mode=0o700)
+    mount("tmpfs", str(memory), "tmpfs", _SECRET_FLAGS, "mode=0700")
+    stack.callback(umount, str(memory), _MNT_DETACH)
+    host = ground.lent(session, environ, Path.home(), HOSTNAME)
+    laid = ground.lay(session / "ground", host.ca_bundle)
+    return Rooms(snapshots, trees, host, laid, session, memory)
+
+
+def _trees(layout: Layout, files: Files, snapshots: Snapshots, records: Records) -> Trees:
+    """Wire the tree runner; layers made from trees are remembered like any other result."""
+
+    def recall(name: str) -> str | None:
+        found = records.get(digest_json(["layer", name]))
+        return found.layers[0] if isinstance(found, Snapshot) else None
+
+    def record(name: str, layer: str) -> None:
+        records.put([digest_json(["layer", name])], Snapshot((layer,)), "layer")
+
+    return Trees(files, snapshots, layout.snapshots, recall=recall, record=record)
+
+
+def _copier(files: Files) -> Callable[[Tree, Path], None]:
+    def copy(tree: Tree, into: Path) -> None:
+        export_tree(tree, files, into)
+
+    return copy
