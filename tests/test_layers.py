@@ -40,43 +40,9 @@ ENGINE = {
     "upkeep": {"snapshots", "store"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
-    "assembly": {
-        "ground", "images", "run", "sandbox", "snapshots", "solver", "store",
-    },
+    "assembly": {"ground", "images", "run", "sandbox", "snapshots", "solver", "store"},
     "engine": {
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
-    },
-}  # fmt: skip
-
-# Engine layer -> the engine layers that it may import, besides VALUES and itself.
-ENGINE = {
-    "digest": set(),
-    "errors": set(),
-    "events": set(),
-    "op": set(),
-    "patterns": set(),
-    "result": set(),
-    "tree": set(),
-    "treeops": set(),
-    "treepath": set(),
-    "version": set(),
-    "keys": set(),
-    "solver": {"keys"},
-    "store": set(),
-    "snapshots": set(),
-    "sandbox": set(),
-    "images": set(),
-    "sources": set(),
-    "run": {"images", "keys", "sandbox", "snapshots", "sources", "store"},
-    "api": {"keys", "solver"},
-    "server": {"api"},
-    "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
-    "upkeep": {"snapshots", "store"},
-    # The composition root; `ground` is the part of it that roots stand on.
-    "ground": {"run", "sandbox"},
-    "engine": {
-        "api", "ground", "images", "keys", "run", "sandbox", "server", "snapshots", "solver",
-        "sources", "store", "upkeep",
     },
 }  # fmt: skip
 
