@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.errors import SandboxError
-from pipelines.engine.sandbox.seccomp import ALLOW, program
+from pipelines.engine.sandbox.seccomp import ALLOW, ownership, program
 from pipelines.engine.sandbox.syscalls import AARCH64, ARM, I386, OWNERSHIP, REFUSED, X86_64
 
 HEADERS = {
@@ -114,3 +114,11 @@ def test_numbers_are_the_kernels(name):
     known = {n: v for n, v in HEADERS[name].numbers.items() if n in kernel}
     assert len(known) > 60
     assert known == {n: kernel[n] for n in known}
+
+
+@pytest.mark.parametrize(("machine", "abi"), MACHINES)
+def test_the_filter_of_installers_changes_only_ownership(machine, abi):
+    code = ownership(machine)
+    for name, number in abi.numbers.items():
+        wanted = 5 << 16 if name in OWNERSHIP else ALLOW
+        assert interpret(code, abi.audit, number) == wanted

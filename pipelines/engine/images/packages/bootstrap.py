@@ -13,9 +13,9 @@ from pathlib import Path
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.programs import Programs
 
-__all__ = ["Bootstrap", "Plan"]
+__all__ = ["TOOLS", "Bootstrap", "Plan"]
 
-_TOOLS = ("mmdebstrap", "debootstrap")
+TOOLS = ("mmdebstrap", "debootstrap")
 _PATIENCE = 1800.0
 _SKIPPED = ("check/empty", "cleanup/apt/lists", "output/dev", "output/mknod")
 _DEVICES = (
@@ -54,10 +54,10 @@ class Bootstrap:
         Raises:
             ImageError: neither is installed.
         """
-        for name in _TOOLS:
+        for name in TOOLS:
             if self._programs.find(name) is not None:
                 return name
-        raise ImageError(_missing(*_TOOLS))
+        raise ImageError(_missing(*TOOLS))
 
     def make(self, tool: str, plan: Plan, into: Path) -> None:
         """Make the root filesystem in an empty directory.

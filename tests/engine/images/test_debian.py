@@ -1,0 +1,308 @@
+"""Debian images: tags, the host's sources, states of an archive, and what is left in a root."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from tars import shown
+
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.packages.aptsources import Archive, mirrors, stanzas
+from pipelines.engine.images.packages.bootstrap import Bootstrap
+from pipelines.engine.images.packages.debian import Debian, Wanted, wanted
+from pipelines.engine.images.packages.mirror import Mirror
+from pipelines.engine.images.packages.programs import Programs
+from pipelines.engine.images.packages.release import Source, read, written
+from pipelines.engine.images.packages.tidying import tidy
+from pipelines.engine.images.reference import Reference
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SOURCES = f"""\
+Types: deb
+# a mirror
+URIs: http://mirror.test/debian/
+Suites: bookworm bookworm-updates
+Components: main contrib
+Signed-By: {KEYRING}
+
+Types: deb
+URIs: http://mirror.test/security
+Suites: bookworm-security
+Components: main
+"""
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        ("bookworm", Wanted("bookworm")),
+        ("bookworm-slim", Wanted("bookworm", slim=True)),
+        ("12", Wanted("bookworm")),
+        ("13-slim", Wanted("trixie", slim=True)),
+        ("12.11", Wanted("bookworm", "12.11")),
+        ("latest", Wanted("stable")),
+        ("stable-slim", Wanted("stable", slim=True)),
+    ],
+)
+def test_a_tag_names_a_suite(tag, found):
+    assert wanted(Reference.parse(f"debian:{tag}")) == found
+
+
+@pytest.mark.parametrize("tag", ["99", "bookworm-20260101", "bookworm-backports", "12.1.2"])
+def test_a_tag_that_is_no_suite_is_refused(tag):
+    with pytest.raises(ImageError, match=r"no suite or release.*bookworm, trixie"):
+        wanted(Reference.parse(f"debian:{tag}"))
+
+
+def found(text, deb822=True):
+    return mirrors(stanzas(text, deb822=deb822))
+
+
+def test_both_forms_of_sources_say_the_same():
+    lines = (
+        f"deb [arch=amd64 signed-by={KEYRING}] http://mirror.test/debian bookworm main contrib\n"
+        "deb-src http://mirror.test/source bookworm main\n"
+        "# deb http://mirror.test/old bookworm main\n"
+        "deb http://mirror.test/security bookworm-security main # yes\n"
+    )
+    assert found(lines, deb822=False) == found(SOURCES)
+    assert found(SOURCES).main == Archive("http://mirror.test/debian", KEYRING)
+    assert found(SOURCES).security == Archive("http://mirror.test/security")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        SOURCES.replace("Types: deb", "Types: deb-src"),
+        SOURCES.replace("Types: deb", "Enabled: no\nTypes: deb"),
+        SOURCES.replace("main", "stable"),
+        SOURCES.replace("http:", "cdrom:"),
+        "Types: deb\nURIs: http://mirror.test/node\nSuites: ./\nComponents: main\n",
+    ],
+)
+def test_a_source_that_can_not_be_debian_is_no_mirror(text):
+    assert found(text) is None
+
+
+def test_a_source_signed_by_debian_is_taken_before_others():
+    other = SOURCES.replace("mirror.test", "other.test").replace(KEYRING, "/etc/other.gpg")
+    assert found(f"{other}\n{SOURCES}").main.uri == "http://mirror.test/debian"
+
+
+def test_a_list_of_mirrors_is_followed(tmp_path):
+    (tmp_path / "list").write_text("# mine\nhttp://mirror.test/debian\tpriority:1\n")
+    text = f"Types: deb\nURIs: mirror+file:{tmp_path}/list\nSuites: sid\nComponents: main\n"
+    assert found(text).main.uri == "http://mirror.test/debian"
+
+
+def test_an_image_sees_no_password():
+    source = Source(Archive("http://me:secret@mirror.test/debian"), ("sid",))
+    assert "me:secret@" in written([source])
+    assert "URIs: http://mirror.test/debian\n" in written([source], public=True)
+
+
+def release(codename="bookworm", index="a" * 64, origin="Debian", date="11 Jul 2026 10:16:37"):
+    return (
+        f"Origin: {origin}\nCodename: {codename}\nVersion: 12.15\nDate: Sat, {date} UTC\n"
+        f"MD5Sum:\n {'c' * 32} 1 main/binary-amd64/Packages\nSHA256:\n"
+        f" {index} 100 main/binary-amd64/Packages\n {'b' * 64} 9 main/binary-amd64/Packages.xz\n"
+        f" {'d' * 64} 9 contrib/binary-amd64/Packages\n"
+    )
+
+
+def test_the_state_of_an_archive_is_the_index_of_main():
+    read_release = read(f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{release()}")
+    assert (read_release.codename, read_release.version) == ("bookworm", "12.15")
+    assert read_release.indexes == {"amd64": "a" * 64}
+
+
+@pytest.mark.parametrize("text", ["", release(date="yesterday")])
+def test_a_release_file_without_a_date_is_refused(text):
+    with pytest.raises(ImageError, match="no date"):
+        read(text)
+
+
+APT_GET = """#!/bin/sh
+lists=$(sed -n 's/^Dir::State::Lists "\\(.*\\)";/\\1/p' "$3")
+cp {top}/archive/* "$lists/"
+"""
+APT_CONFIG = """#!/bin/sh
+case $1 in
+shell) echo "list='{top}/none'"; echo "parts='{top}/sources/'";;
+dump) echo 'Acquire::http::Proxy "http://proxy.test";'; echo 'Acquire::Languages "none";';;
+esac
+"""
+MMDEBSTRAP = """#!/bin/sh
+for word; do into=$sources; sources=$word; done
+mkdir -p "$into/var/lib/apt/lists" "$into/etc/apt/sources.list.d" "$into/usr/sbin"
+mkdir -p "$into/etc/apt/apt.conf.d" "$into/etc/dpkg/dpkg.cfg.d" "$into/usr/share/doc/x"
+cp {top}/archive/* "$into/var/lib/apt/lists"
+echo "$*" > "$into/said"
+echo "$SOURCE_DATE_EPOCH" > "$into/epoch"
+cp "$sources" "$into/used"
+echo text > "$into/usr/share/doc/x/readme"
+"""
+
+
+class Only(Programs):
+    """Finds the programs of one directory, which themselves find the machine's."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(os.environ)
+        self._found = Programs({"PATH": str(directory)})
+
+    def find(self, name: str) -> str | None:
+        return self._found.find(name)
+
+
+class Host:
+    """A machine with an archive, and programs that stand for apt and mmdebstrap."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        for name in ("bin", "archive", "sources"):
+            (top / name).mkdir()
+        (top / "sources/debian.sources").write_text(SOURCES)
+        self.program("apt-get", APT_GET)
+        self.program("apt-config", APT_CONFIG)
+        self.program("mmdebstrap", MMDEBSTRAP)
+        for name in ("bookworm", "bookworm-updates", "bookworm-security"):
+            self.publish(name)
+
+    def program(self, name: str, text: str) -> None:
+        path = self.top / "bin" / name
+        path.write_text(text.replace("{top}", str(self.top)))
+        path.chmod(0o755)
+
+    def publish(self, codename: str, **fields: str) -> None:
+        (self.top / f"archive/x_{codename}_InRelease").write_text(release(codename, **fields))
+
+    def debian(self) -> Debian:
+        programs = Only(self.top / "bin")
+        return Debian(Mirror(programs), Bootstrap(programs, (), single=False), self.top / "own")
+
+    def pin(self, tag: str = "bookworm"):
+        ref = Reference.parse(f"debian:{tag}")
+        return self.debian().pin(ref, "linux/amd64").info(ref, "linux/amd64")
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def test_a_pin_is_the_state_of_the_archive(host):
+    first = host.pin("bookworm")
+    host.publish("bookworm-security", date="18 Jul 2026 10:16:37")
+    assert host.pin("12").digest == first.digest
+    assert host.pin("12.15").digest == first.digest
+    assert host.pin("12-slim").digest != first.digest
+    host.publish("bookworm-security", index="e" * 64)
+    assert host.pin("bookworm").digest != first.digest
+
+
+def test_a_pin_rests_on_a_file_that_stays(host):
+    first, second = host.pin("bookworm"), host.pin("12")
+    assert first.evidence == second.evidence
+    assert Path(first.evidence[0].path).exists()
+
+
+def test_a_point_release_that_is_over_is_refused(host):
+    with pytest.raises(ImageError, match=r"has 12\.15 by now; use debian:bookworm"):
+        host.pin("12.1")
+
+
+def test_an_archive_that_is_not_debian_is_refused(host):
+    host.publish("bookworm", origin="Elsewhere")
+    with pytest.raises(ImageError, match=r"of Debian, Elsewhere, not of Debian.*_SOURCES"):
+        host.pin()
+
+
+@pytest.mark.parametrize(
+    ("missing", "what"),
+    [
+        ("mmdebstrap", "install mmdebstrap"),
+        ("apt-get", "install apt"),
+        ("sources/debian.sources", "no mirror of Debian .*PIPELINES_DEBIAN_SOURCES"),
+    ],
+)
+def test_what_is_missing_is_named(host, missing, what):
+    (host.top / (missing if "/" in missing else f"bin/{missing}")).unlink()
+    with pytest.raises(ImageError, match=what):
+        host.pin()
+
+
+def test_the_root_filesystem_is_made_from_the_hosts_mirror(host):
+    info = host.pin("bookworm-slim")
+    root = host.top / "root"
+    root.mkdir()
+    host.debian().fill(info.recipe, root)
+    made = shown(root)
+    assert made["epoch"] == "1783764997\n"
+    assert "Suites: bookworm-security" in made["used"]
+    assert '--aptopt=Acquire::http::Proxy "http://proxy.test"' in made["said"]
+    assert "Acquire::Languages" not in made["said"]
+    assert "URIs: http://mirror.test/debian\n" in made["etc/apt/sources.list.d/debian.sources"]
+    assert not any("InRelease" in name for name in made)
+
+
+def test_a_state_that_is_over_is_pinned_anew(host):
+    info = host.pin()
+    host.publish("bookworm-updates", index="f" * 64)
+    (host.top / "root").mkdir()
+    with pytest.raises(ImageError, match="run again to pin it anew"):
+        host.debian().fill(info.recipe, host.top / "root")
+    assert not Path(info.evidence[0].path).exists()
+
+
+def test_a_tool_that_fails_is_quoted(host):
+    info = host.pin()
+    host.program("mmdebstrap", "#!/bin/sh\necho E: no room >&2; exit 25\n")
+    with pytest.raises(ImageError, match=r"making Debian bookworm .*25: E: no room"):
+        host.debian().fill(info.recipe, host.top / "root")
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A root filesystem as it comes."""
+    root = tmp_path / "root"
+    for name in (
+        *("dev/null", "var/log/apt/term.log", "var/cache/apt/archives/x.deb", "etc/machine-id"),
+        *("var/lib/apt/lists/x_Packages", "etc/apt/sources.list.d/0000x.sources", "run/lock/x"),
+        *("etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/passwd-"),
+        *("usr/share/man/man1/ls.1.gz", "usr/share/doc/x/copyright", "usr/share/doc/x/changes"),
+        *("usr/sbin/policy-rc.d", "etc/passwd"),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    (root / "etc/resolv.conf").symlink_to("/run/resolv.conf")
+    return root
+
+
+def test_what_tells_of_the_machine_is_gone(fresh):
+    tidy(fresh, "sources", slim=False, epoch=1000)
+    kept = {name for name, text in shown(fresh).items() if text == "x"}
+    assert kept == {
+        *("etc/passwd", "usr/share/man/man1/ls.1.gz"),
+        *("usr/share/doc/x/copyright", "usr/share/doc/x/changes"),
+    }
+    assert shown(fresh)["etc/machine-id"] == shown(fresh)["etc/resolv.conf"] == ""
+    assert stat.S_IMODE((fresh / "usr/sbin/policy-rc.d").stat().st_mode) == 0o755
+
+
+def test_a_slim_image_keeps_copyrights_and_directories(fresh):
+    tidy(fresh, "sources", slim=True, epoch=1000)
+    files = {path.name for path in (fresh / "usr/share").rglob("*") if path.is_file()}
+    assert files == {"copyright"}
+    assert (fresh / "usr/share/man/man1").is_dir()
+    assert "path-exclude=/usr/share/man/*" in shown(fresh)["etc/dpkg/dpkg.cfg.d/90slim"]
+
+
+def test_nothing_is_newer_than_the_archive(fresh):
+    os.utime(fresh / "etc/passwd", (500, 500))
+    tidy(fresh, "sources", slim=False, epoch=1000)
+    times = {p.lstat().st_mtime for p in fresh.rglob("*")} | {fresh.stat().st_mtime}
+    assert max(times) == 1000
+    assert (fresh / "etc/passwd").stat().st_mtime == 500
