@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import anyio
 
-from pipelines._dagger import dagger
+from pipelines._dagger import dagger, knowing_its_id
 from pipelines._errors import StageTimeout
 from pipelines._memo import forced
 from pipelines._spans import span
@@ -73,7 +73,7 @@ async def _forced(result: Awaitable[R]) -> R:
     """Await `result`; if it is a lazy Dagger object, do its work too."""
     value = await result
     if isinstance(value, dagger.Container | dagger.Directory | dagger.File) and not forced(value):
-        return await value.sync()  # type: ignore[return-value]
+        return knowing_its_id(await value.sync())  # type: ignore[return-value]
     return value
 
 

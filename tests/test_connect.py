@@ -9,6 +9,7 @@ import pytest
 
 from pipelines import EngineUnavailable, UsageError, connect
 from pipelines._choose import choose
+from pipelines._dagger import knowing_its_id
 from pipelines._session import Session, environment
 from tests import fake_engine
 from tests.fake_engine import TOKEN, FakeEngine
@@ -129,3 +130,19 @@ def test_the_engines_process_finds_this_package():
     first = environment({"PYTHONPATH": "/else"})["PYTHONPATH"].split(os.pathsep)
     assert os.path.isfile(os.path.join(first[0], "pipelines", "__init__.py"))
     assert first[-1] == "/else"
+
+
+def test_an_object_loaded_by_its_id_is_not_asked_for_it_again(monkeypatch):
+    monkeypatch.setenv("DAGGER_SESSION_TOKEN", TOKEN)
+    with FakeEngine().serving() as engine:
+        monkeypatch.setenv("DAGGER_SESSION_PORT", str(engine.port))
+
+        async def main():
+            async with connect() as dag:
+                loaded = await dag.container().sync()
+                asked_for = await loaded.id()
+                before = len(engine.spans)
+                assert await knowing_its_id(loaded).id() == asked_for
+                return len(engine.spans) - before
+
+        assert anyio.run(main) == 0

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
-from pipelines._dagger import dagger
+from pipelines._dagger import dagger, knowing_its_id
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines.go._env import env
@@ -64,7 +64,7 @@ async def build(
         output=output,
     )
     container = await env(source, platform, **setup)
-    return mark_forced(await container.with_exec(command).directory(OUT).sync())
+    return mark_forced(knowing_its_id(await container.with_exec(command).directory(OUT).sync()))
 
 
 async def test(

@@ -167,5 +167,5 @@ def test_six_targets_ask_for_what_they_share_once(monkeypatch):
                 await gather({p: go.env(source, p) for p in platforms})
 
         anyio.run(main)
-        # The schema, the entries, go.mod; the ids of one volume and two directories; the download.
+    # The schema, the entries, go.mod; the ids of one volume and two directories; the download.
     assert len(engine.spans) == 7

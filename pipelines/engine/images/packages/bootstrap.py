@@ -6,6 +6,7 @@ nodes made, so the ones that maintainer scripts use are bound from the host.
 """
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +49,22 @@ class Bootstrap:
         self._apart = tuple(apart)
         self._single = single
 
-    def choose(self) -> str:
-        """Name the program to use.
+    def choose(self, scratch: Path) -> str:
+        """Name the program to use; `scratch` is where the root filesystems will be made.
 
         Raises:
-            ImageError: neither is installed.
+            ImageError: neither is installed, or only debootstrap where it can not work.
         """
-        for name in TOOLS:
-            if self._programs.find(name) is not None:
-                return name
-        raise ImageError(_missing(*TOOLS))
+        found = next((name for name in TOOLS if self._programs.find(name) is not None), None)
+        if found is None:
+            raise ImageError(_missing(*TOOLS))
+        if found == "debootstrap" and not _makes_devices(scratch):
+            raise ImageError(
+                "debootstrap makes device nodes, which only root can (outside of a container, "
+                "and in a directory that is not mounted nodev); install mmdebstrap, which this "
+                "machine does not have and which does without"
+            )
+        return found
 
     def make(self, tool: str, plan: Plan, into: Path) -> None:
         """Make the root filesystem in an empty directory.
@@ -90,6 +97,20 @@ class Bootstrap:
     def _debootstrap(self, plan: Plan, into: Path) -> list[str]:
         keyring = [f"--keyring={plan.keyring}"] if plan.keyring else []
         return ["--variant=minbase", *keyring, plan.suite, os.fspath(into), plan.uri]
+
+
+def _makes_devices(scratch: Path) -> bool:
+    """Try it, the way debootstrap does."""
+    node = scratch / "null"
+    try:
+        os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        with node.open("wb") as file:
+            file.write(b"\n")
+    except OSError:
+        return False
+    finally:
+        node.unlink(missing_ok=True)
+    return True
 
 
 def _missing(*names: str) -> str:

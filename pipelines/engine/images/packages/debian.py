@@ -65,8 +65,8 @@ class Debian:
     def pin(self, ref: Reference, platform: str) -> Pin:
         """Decide which state of the archive a tag stands for."""
         want = wanted(ref)
-        tool = self._bootstrap.choose()
         with self._room() as room:
+            tool = self._bootstrap.choose(Path(room))
             found = self._mirror.releases(want.suite, Path(room), alone=tool == "debootstrap")
         main = found[0]
         if want.version and main.version != want.version:
