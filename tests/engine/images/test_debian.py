@@ -234,6 +234,16 @@ def test_what_is_missing_is_named(host, missing, what):
         host.pin()
 
 
+def test_debootstrap_is_not_for_ordinary_users(host):
+    (host.top / "bin/mmdebstrap").rename(host.top / "bin/debootstrap")
+    if os.geteuid() == 0:
+        info = host.pin()
+        assert info.recipe["versions"]["tool"] == "debootstrap"
+    else:
+        with pytest.raises(ImageError, match="install mmdebstrap, which"):
+            host.pin()
+
+
 def test_the_root_filesystem_is_made_from_the_hosts_mirror(host):
     info = host.pin("bookworm-slim")
     root = host.top / "root"
