@@ -18,6 +18,7 @@ from pipelines.engine.images.packages.elf import is_static
 from pipelines.engine.images.packages.golang import Golang, fingerprint_of
 from pipelines.engine.images.packages.places import HostGo
 from pipelines.engine.images.packages.programs import Programs
+from pipelines.engine.images.packages.room import room
 from pipelines.engine.images.packages.toolchain import Toolchain, matches, newest
 from pipelines.engine.images.reference import Reference
 
@@ -266,3 +267,12 @@ def test_packages_of_every_compression_are_read(tmp_path, form):
         archive.addfile(info, io.BytesIO(content))
     (tmp_path / "x.deb").write_bytes(deb(out.getvalue(), f"data.tar.{form}"))
     assert extract_file(tmp_path / "x.deb", ("usr/bin/busybox",)) == b"shell"
+
+
+def test_a_room_of_a_killed_process_is_removed_by_the_next(tmp_path):
+    (tmp_path / "room-left").mkdir()
+    (tmp_path / "room-left/wheel").touch()
+    (tmp_path / "busybox").touch()
+    with room(tmp_path) as own, room(tmp_path) as other:
+        assert {path.name for path in tmp_path.iterdir()} == {"busybox", own.name, other.name}
+    assert [path.name for path in tmp_path.iterdir()] == ["busybox"]

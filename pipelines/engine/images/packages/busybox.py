@@ -7,7 +7,6 @@ downloaded and unpacked here (no root needed). Its digest is part of every recip
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pipelines.engine.images.packages.copying import copy_file
 from pipelines.engine.images.packages.deb import extract_file
 from pipelines.engine.images.packages.elf import is_static
 from pipelines.engine.images.packages.programs import Programs, evidence
+from pipelines.engine.images.packages.room import room
 from pipelines.engine.images.packages.skeleton import make_skeleton, settle
 from pipelines.engine.images.reference import Reference
 
@@ -99,10 +99,9 @@ class Shell:
         yield os.fspath(kept), "apt"
 
     def _download(self, kept: Path) -> None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=kept.parent) as temporary:
-            package = download(self._programs, "busybox-static", Path(temporary))
-            new = Path(temporary) / "busybox"
+        with room(kept.parent) as own:
+            package = download(self._programs, "busybox-static", own)
+            new = own / "busybox"
             new.write_bytes(extract_file(package, ("bin/busybox", "usr/bin/busybox")))
             new.chmod(0o755)
             if not is_static(os.fspath(new)):

@@ -13,7 +13,6 @@ Theory of operation
 """
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from pipelines.engine.images.packages.bootstrap import Bootstrap, Plan
 from pipelines.engine.images.packages.mirror import Mirror
 from pipelines.engine.images.packages.programs import evidence
 from pipelines.engine.images.packages.release import Release, read_all
+from pipelines.engine.images.packages.room import room
 from pipelines.engine.images.packages.tidying import tidy
 from pipelines.engine.images.reference import Reference
 
@@ -65,9 +65,9 @@ class Debian:
     def pin(self, ref: Reference, platform: str) -> Pin:
         """Decide which state of the archive a tag stands for."""
         want = wanted(ref)
-        with self._room() as room:
-            tool = self._bootstrap.choose(Path(room))
-            found = self._mirror.releases(want.suite, Path(room), alone=tool == "debootstrap")
+        with room(self._scratch) as own:
+            tool = self._bootstrap.choose(own)
+            found = self._mirror.releases(want.suite, own, alone=tool == "debootstrap")
         main = found[0]
         if want.version and main.version != want.version:
             raise ImageError(
@@ -99,8 +99,8 @@ class Debian:
         versions, contents = recipe["versions"], recipe["contents"]
         suite, tool = versions["debian"], versions["tool"]
         epoch = int(datetime.strptime(versions["date"], _DATE).replace(tzinfo=UTC).timestamp())
-        with self._room() as room:
-            file = Path(room) / "debian.sources"
+        with room(self._scratch) as own:
+            file = own / "debian.sources"
             file.write_text(self._mirror.sources(suite, alone=tool == "debootstrap"), "utf-8")
             plan = Plan(suite, file, *self._mirror.main(), epoch, self._mirror.settings())
             self._bootstrap.make(tool, plan, into)
@@ -113,10 +113,6 @@ class Debian:
             )
         sources = self._mirror.shown(suite, into)
         tidy(into, sources, slim=versions["variant"] == "slim", epoch=epoch)
-
-    def _room(self) -> tempfile.TemporaryDirectory[str]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix="debian-", dir=self._scratch)
 
     def _noted(self, versions: Mapping[str, str], contents: Mapping[str, str]) -> Path:
         """Make the file that a pin rests on, if it is not there."""

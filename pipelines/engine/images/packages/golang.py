@@ -8,7 +8,6 @@ A tag is pinned to the newest release that matches it in the first place that ha
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
 from pipelines.engine.images.packages.busybox import Shell
 from pipelines.engine.images.packages.copying import copy_tree
+from pipelines.engine.images.packages.room import room
 from pipelines.engine.images.packages.skeleton import make_skeleton, settle
 from pipelines.engine.images.packages.toolchain import Toolchain
 from pipelines.engine.images.reference import Reference
@@ -88,10 +88,9 @@ class Golang:
         """Make the root filesystem."""
         make_skeleton(into)
         self._shell.install(into, recipe["contents"]["busybox"])
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="golang-", dir=self._scratch) as temporary:
+        with room(self._scratch) as own:
             version = recipe["versions"]["go"]
-            root = self._fetch(version, recipe["contents"].get("go", ""), Path(temporary))
+            root = self._fetch(version, recipe["contents"].get("go", ""), own)
             copy_tree(root, into / "usr/local/go", _KEPT.__contains__, _mode)
         for name in ("go", "go/bin", "go/src"):
             (into / name).mkdir()
