@@ -17,6 +17,9 @@ from pipelines._spans import Span
 
 __all__ = ["Display", "Run", "StageRow"]
 
+LONGEST_LINE = 64 * 1024
+"""Characters after which output is shown in pieces, newline or not."""
+
 
 @dataclass(slots=True)
 class StageRow:
@@ -137,6 +140,8 @@ class Run:
     def _log(self, event: dict[str, Any]) -> None:
         key = (str(event.get("span")), str(event.get("id")), str(event.get("stream")))
         *lines, rest = (self._partial.pop(key, "") + str(event.get("text", ""))).split("\n")
+        if len(rest) > LONGEST_LINE:  # or joining it piece by piece would take for ever
+            lines, rest = [*lines, rest], ""
         if rest:
             self._partial[key] = rest
         for line in lines:

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines._spans import Span
 from pipelines.report.plain import HEARTBEAT_SECONDS, Plain
-from pipelines.report.run import Run
+from pipelines.report.run import LONGEST_LINE, Run
 from pipelines.report.stream import Json
 from pipelines.report.summary import table
 from pipelines.report.words import seconds
@@ -95,6 +95,15 @@ def test_output_without_an_end_is_shown_at_the_end(run, out):
     log(run, "no newline")
     run.close()
     assert "│ no newline\n" in out.getvalue()
+
+
+def test_a_line_without_an_end_is_shown_in_pieces(run, out):
+    opened(run)
+    for _ in range(10):
+        log(run, "y" * LONGEST_LINE)
+    assert out.getvalue().count("y") > 8 * LONGEST_LINE
+    log(run, "\n")
+    assert out.getvalue().count("y") == 10 * LONGEST_LINE
 
 
 def test_a_commands_start_and_its_bad_end_are_lines(run, out):
