@@ -29,7 +29,7 @@ from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
 from pipelines.engine.run.table import Run
 from pipelines.engine.run.trees import Trees
-from pipelines.engine.sandbox import apart, binary
+from pipelines.engine.sandbox import binary
 from pipelines.engine.sandbox.bwrap import Bubblewrap
 from pipelines.engine.sandbox.namespace import Mode
 from pipelines.engine.snapshots.base import Snapshots
@@ -101,6 +101,7 @@ class PackageImages:
     @cached_property
     def _all(self) -> "Packages":
         from pipelines.engine.images.packages import catalog
+        from pipelines.engine.sandbox import apart
 
         prefix = apart.prefix(single=self._single)
         return catalog(self._environ, self._root, prefix, single=self._single)
@@ -131,11 +132,10 @@ def assemble(
     records, locks = Records(layout, snapshots.exists), Locks(layout)
     stack.callback(records.close)
     stack.callback(locks.close)
-    images, single = Images(layout.images), settings.mode == "single"
-    packages = PackageImages(environ, layout.images, single=single)
+    images = Images(layout.images)
+    packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     resolver = Resolver(images, packages, events.warning, source=choice(environ))
-    trees = _trees(layout, files, snapshots, records)
-    volumes = Volumes(layout)
+    trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)
