@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from session import enter_as, in_child
+from tests.engine.sandbox.session import enter_as, in_child
 
 from pipelines.engine.sandbox import apart
 
