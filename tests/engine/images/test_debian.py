@@ -1,7 +1,6 @@
-"""Debian images: tags, the host's sources, states of an archive, and what is left in a root."""
+"""Debian images: tags, the sources of the host, states of an archive, and making the image."""
 
 import os
-import stat
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from pipelines.engine.images.packages.debian import Debian, Wanted, wanted
 from pipelines.engine.images.packages.mirror import Mirror
 from pipelines.engine.images.packages.programs import Programs
 from pipelines.engine.images.packages.release import Source, read, written
-from pipelines.engine.images.packages.tidying import tidy
 from pipelines.engine.images.reference import Reference
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -269,52 +267,24 @@ def test_a_state_that_is_over_is_pinned_anew(host):
     assert not Path(info.evidence[0].path).exists()
 
 
+@pytest.mark.parametrize(
+    "text", [SOURCES, "deb http://mirror.test/debian sid main\n"], ids=["deb822", "lines"]
+)
+def test_sources_can_be_named(host, text):
+    (host.top / "sources/debian.sources").unlink()
+    (host.top / "mine").write_text(text)
+    mirror = Mirror(Only(host.top / "bin"), str(host.top / "mine"))
+    assert mirror.main()[0] == "http://mirror.test/debian"
+
+
+def test_a_suite_that_the_mirror_does_not_have_is_named(host):
+    host.program("apt-get", "#!/bin/sh\necho E: no Release file >&2; exit 100\n")
+    with pytest.raises(ImageError, match=r"the state of nosuch: .*no Release file"):
+        host.pin("nosuch")
+
+
 def test_a_tool_that_fails_is_quoted(host):
     info = host.pin()
     host.program("mmdebstrap", "#!/bin/sh\necho E: no room >&2; exit 25\n")
     with pytest.raises(ImageError, match=r"making Debian bookworm .*25: E: no room"):
         host.debian().fill(info.recipe, host.top / "root")
-
-
-@pytest.fixture
-def fresh(tmp_path):
-    """A root filesystem as it comes."""
-    root = tmp_path / "root"
-    for name in (
-        *("dev/null", "var/log/apt/term.log", "var/cache/apt/archives/x.deb", "etc/machine-id"),
-        *("var/lib/apt/lists/x_Packages", "etc/apt/sources.list.d/0000x.sources", "run/lock/x"),
-        *("etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/passwd-"),
-        *("usr/share/man/man1/ls.1.gz", "usr/share/doc/x/copyright", "usr/share/doc/x/changes"),
-        *("usr/sbin/policy-rc.d", "etc/passwd"),
-    ):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("x")
-    (root / "etc/resolv.conf").symlink_to("/run/resolv.conf")
-    return root
-
-
-def test_what_tells_of_the_machine_is_gone(fresh):
-    tidy(fresh, "sources", slim=False, epoch=1000)
-    kept = {name for name, text in shown(fresh).items() if text == "x"}
-    assert kept == {
-        *("etc/passwd", "usr/share/man/man1/ls.1.gz"),
-        *("usr/share/doc/x/copyright", "usr/share/doc/x/changes"),
-    }
-    assert shown(fresh)["etc/machine-id"] == shown(fresh)["etc/resolv.conf"] == ""
-    assert stat.S_IMODE((fresh / "usr/sbin/policy-rc.d").stat().st_mode) == 0o755
-
-
-def test_a_slim_image_keeps_copyrights_and_directories(fresh):
-    tidy(fresh, "sources", slim=True, epoch=1000)
-    files = {path.name for path in (fresh / "usr/share").rglob("*") if path.is_file()}
-    assert files == {"copyright"}
-    assert (fresh / "usr/share/man/man1").is_dir()
-    assert "path-exclude=/usr/share/man/*" in shown(fresh)["etc/dpkg/dpkg.cfg.d/90slim"]
-
-
-def test_nothing_is_newer_than_the_archive(fresh):
-    os.utime(fresh / "etc/passwd", (500, 500))
-    tidy(fresh, "sources", slim=False, epoch=1000)
-    times = {p.lstat().st_mtime for p in fresh.rglob("*")} | {fresh.stat().st_mtime}
-    assert max(times) == 1000
-    assert (fresh / "etc/passwd").stat().st_mtime == 500

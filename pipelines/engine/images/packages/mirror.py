@@ -22,6 +22,7 @@ _ROLLING = frozenset(("experimental", "sid"))  # have no updates and no security
 _SETTING = re.compile(
     r'(Acquire::(?:https?::|Check-|Retries|Force)[\w:.-]*[\w]) "([^"]+)";', re.IGNORECASE
 )
+_DEB822 = re.compile(r"^types:", re.IGNORECASE | re.MULTILINE)
 _SHELL = re.compile(r"(\w+)='(.*)'")
 
 
@@ -74,7 +75,8 @@ class Mirror:
         room.mkdir()
         file = room / "debian.sources"
         file.write_text(written(sources, keyring_in(Path("/"))), "utf-8")
-        found = list(fetch(self._programs, self._apt("apt-get"), file, room).values())
+        suite = sources[0].suites[0]
+        found = list(fetch(self._programs, self._apt("apt-get"), file, room, suite).values())
         owners = {release.origin or "nobody" for release in found} or {"nobody"}
         if owners != {"Debian"}:
             raise ImageError(
@@ -126,4 +128,4 @@ def _read(file: Path) -> Sequence[Stanza]:
         text = file.read_text("utf-8", "replace")
     except OSError:
         return ()
-    return tuple(stanzas(text, deb822=file.suffix == ".sources"))
+    return tuple(stanzas(text, deb822=_DEB822.search(text) is not None))

@@ -87,7 +87,9 @@ def written(sources: Sequence[Source], keyring: str = "", *, public: bool = Fals
     return "\n".join(text)
 
 
-def fetch(programs: Programs, apt: str, file: Path, scratch: Path) -> dict[str, Release]:
+def fetch(
+    programs: Programs, apt: str, file: Path, scratch: Path, suite: str
+) -> dict[str, Release]:
     """Let apt get and verify the Release files of a file of sources, and nothing else.
 
     Raises:
@@ -104,5 +106,6 @@ def fetch(programs: Programs, apt: str, file: Path, scratch: Path) -> dict[str, 
         "utf-8",
     )
     command = [apt, "-q", "-c", str(config), "update"]
-    programs.run(command, "asking the host's Debian mirror", env={"LC_ALL": "C.UTF-8"})
+    purpose = f"asking the host's Debian mirror for the state of {suite}"
+    programs.run(command, purpose, env={"LC_ALL": "C.UTF-8"})
     return read_all(lists)
