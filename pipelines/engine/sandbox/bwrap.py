@@ -15,6 +15,7 @@ from pipelines.engine.sandbox import argv
 from pipelines.engine.sandbox import binary as binaries
 from pipelines.engine.sandbox.base import Exit, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
+from pipelines.engine.sandbox.guard import Guard
 from pipelines.engine.sandbox.namespace import Mode
 from pipelines.engine.sandbox.seccomp import program
 from pipelines.engine.sandbox.spawn import Identity, Process, launch
@@ -42,9 +43,11 @@ class Bubblewrap:
         self._masks = argv.masks(_kinds())
         self._capabilities = _available()
         self._namespaces = UserNamespaces(mode)
+        self._guard = Guard()
 
     def close(self) -> None:
         """Give back the descriptors that are kept between runs."""
+        self._guard.close()
         self._namespaces.close()
         for fd in (self._staged, self._filter):
             if fd is not None:
@@ -94,6 +97,7 @@ class Bubblewrap:
                 fds=[fd for fd in passed if fd is not None],
                 status=status[0],
                 identity=_identity(spec, self._mode),
+                group=self._guard.group,
             )
         except OSError as exc:
             os.close(status[0])

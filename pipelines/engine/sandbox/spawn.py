@@ -114,8 +114,9 @@ def launch(
     fds: Sequence[int],
     status: int,
     identity: Identity | None,
+    group: int,
 ) -> Process:
-    """Start bwrap on the thread that calls.
+    """Start bwrap on the thread that calls, in a process group.
 
     The thread must live as long as the run: `--die-with-parent` is tied to it.
     """
@@ -135,6 +136,7 @@ def launch(
         stdout=stdio[1],
         stderr=stdio[2],
         pass_fds=fds,
+        process_group=group,
         **extra,
     )
     return Process(popen, status)
