@@ -27,6 +27,7 @@ from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.policy import Disk, Policy, parse_size
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.sweep import Parts, due, sweep
+from pipelines.engine.store.trash import discard, empty
 from pipelines.engine.store.verify import verify
 from pipelines.engine.store.volumes import Volumes
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str], mode: str) -> int:
     if action == "verify":
         return _verify(layout, owners=owners, repair="--repair" in rest)
     if action == "prune":
-        return _prune(layout, _wanted(layout, rest), owners=owners)
+        return _prune(layout, _wanted(layout, rest), owners=owners, whole="--all" in rest)
     if action != "ls":
         raise QueryError(f"cache {action}: unknown; there are ls, prune and verify")
     for line in _holdings(layout, owners=owners):
@@ -123,8 +124,11 @@ def _digest(root: Path, layer: str) -> str:
     return hashlib.sha256(scan.encode()).hexdigest()
 
 
-def _prune(layout: Layout, policy: Policy, *, owners: bool) -> int:
+def _prune(layout: Layout, policy: Policy, *, owners: bool, whole: bool) -> int:
     swept = sweep(_parts(layout, owners=owners), policy)
+    if whole and not swept.partial:
+        discard(layout, layout.images)  # pins too: tags are looked up anew
+        empty(layout)
     _say(
         kind="pruned",
         records=swept.records,
