@@ -1,0 +1,107 @@
+"""A tiny Go module through the library: what an edit runs again, and what errors look like.
+
+The module has no dependencies, so nothing is fetched; `go mod download` runs all the same, and
+is counted. One store for all of this file: the Go image is made once.
+"""
+
+import shutil
+import subprocess
+import sys
+
+import dagger
+import pytest
+
+from pipelines import Platform, SourceError, connect, gather, go
+from pipelines._session import Session, environment
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
+
+TARGETS = [Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("darwin", "arm64")]
+MODULE = {
+    "go.mod": "module example.com/tiny\n\ngo {version}\n",
+    "go.sum": "",
+    "main.go": "package main\n\nfunc main() { println(answer) }\n",
+    "answer.go": "package main\n\nconst answer = 42\n",
+    "main_test.go": (
+        'package main\n\nimport "testing"\n\n'
+        "func TestAnswer(t *testing.T) {\n"
+        '\tif answer != 42 { t.Errorf("the answer is %d", answer) }\n}\n'
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    root = tmp_path_factory.mktemp("go-store")
+    yield root
+    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
+                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
+                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def source(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
+    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
+    if (program := shutil.which("go")) is None:
+        pytest.skip("no Go on this host: its image would have to be downloaded")
+    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
+    root = tmp_path / "tiny"
+    root.mkdir()
+    for name, text in MODULE.items():
+        version = found.stdout.strip().removeprefix("go")
+        (root / name).write_text(text.replace("{version}", version))
+    return root
+
+
+async def built(source):
+    """Build every target in a session of its own; give what ran."""
+    ran = []
+
+    def hear(event):
+        if event["event"] == "exec" and event["state"] == "started":
+            ran.append(" ".join(event["name"].split()[:3]).removesuffix(" -trimpath"))
+
+    async with connect(session=Session.start(listen=hear)) as dag:
+        tree = dag.host().directory(str(source))
+        await gather({target: go.build(tree, target) for target in TARGETS})
+    return sorted(ran)
+
+
+async def test_an_edit_runs_what_it_must_and_no_more(source):
+    builds = ["go build"] * len(TARGETS)
+    assert await built(source) == [*builds, "go mod download"]
+    assert await built(source) == []
+    (source / "answer.go").write_text("package main\n\nconst answer = 43\n")
+    assert await built(source) == builds
+    # A comment is no code, but go.sum says what the modules are: downloaded once for all.
+    (source / "go.sum").write_text(
+        "example.com/unused v1.0.0/go.mod h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+    )
+    assert await built(source) == [*builds, "go mod download"]
+
+
+async def test_a_failing_test_is_shown_with_its_output(source):
+    (source / "answer.go").write_text("package main\n\nconst answer = 41\n")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(dagger.ExecError) as caught:
+            await go.test(dag.host().directory(str(source)))
+    assert "the answer is 41" in caught.value.stdout
+    assert caught.value.exit_code == 1
+
+
+async def test_a_compile_error_has_file_and_line(source):
+    (source / "answer.go").write_text("package main\n\nconst answer = undefinedName\n")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(dagger.ExecError) as caught:
+            await go.build(dag.host().directory(str(source)))
+    assert "answer.go:3:16: undefined: undefinedName" in caught.value.stderr
+    assert caught.value.exit_code == 1
+
+
+async def test_a_source_without_a_module_is_said(source):
+    (source / "go.mod").rename(source / "go.mod.not")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(SourceError, match=r"no go\.mod at the root of the source"):
+            await go.build(dag.host().directory(str(source)))
