@@ -26,12 +26,19 @@ async def test() -> str: ...
 
 @pytest.fixture(autouse=True)
 def clean_imports():
-    path, modules = list(sys.path), set(sys.modules)
+    """Let a test's `ci` be its own: this repository has one, which other tests import."""
+
+    def taken():
+        return {n: m for n, m in sys.modules.items() if n.split(".")[0] in ("ci", "other", "pipe")}
+
+    path, modules = list(sys.path), taken()
+    for name in modules:
+        del sys.modules[name]
     yield
     sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if name in ("ci", "other", "pipe"):
-            del sys.modules[name]
+    for name in taken():
+        del sys.modules[name]
+    sys.modules.update(modules)
 
 
 def loaded(tmp_path, code, file="ci.py"):

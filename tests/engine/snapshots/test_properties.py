@@ -90,8 +90,12 @@ def _agree(place: Path, kinds: list[str], examples: int) -> None:
             model.mkdir()
             benches = [Bench(kind, Path(scratch, kind)) for kind in kinds]
             stacks: list[tuple[str, ...]] = [()] * len(benches)
-            for changes in rounds:
-                _round(model, benches, stacks, changes)
+            try:
+                for changes in rounds:
+                    _round(model, benches, stacks, changes)
+            finally:
+                for bench in benches:
+                    bench.it.close()
 
     check()
 
