@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
 from pipelines.engine import ground
 from pipelines.engine.digest import digest_json
 from pipelines.engine.events import Events
@@ -147,7 +149,7 @@ def assemble(
 
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     run = Run(
-        Execs(rooms, sandbox, seeds, blobs, events),
+        Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages),
         write_archive,
         trees,

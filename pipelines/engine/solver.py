@@ -7,7 +7,8 @@ Theory of operation
     2. The inputs are solved, concurrently.
     3. The *content key* (the op over its inputs' contents) is looked up. A hit here is early
        cutoff: something upstream was run again and came out equal.
-    4. The op is executed, and its result recorded under both keys.
+    4. The op is executed (its costly part in one of the slots, `--jobs`), and its result
+       recorded under both keys.
 
 Rules
     1. One flight per op: concurrent calls for one op share one run (single-flight), in the
@@ -39,7 +40,7 @@ from pipelines.engine.op import Edge, Op, key
 from pipelines.engine.result import Result, content
 from pipelines.engine.tree import Tree
 
-__all__ = ["Cache", "Runner", "Solver"]
+__all__ = ["Cache", "Runner", "Slot", "Solver"]
 
 
 class Cache(Protocol):
@@ -64,6 +65,9 @@ class Cache(Protocol):
         ...
 
 
+Slot = anyio.Semaphore
+
+
 class Runner(Protocol):
     """What executes ops."""
 
@@ -75,8 +79,8 @@ class Runner(Protocol):
         """Make ready what is no input of the op, before a slot is taken (volume seeds)."""
         ...
 
-    async def run(self, op: Op, inputs: Sequence[Result]) -> Result:
-        """Execute an op over its inputs' results."""
+    async def run(self, op: Op, inputs: Sequence[Result], slot: Slot) -> Result:
+        """Execute an op over its inputs' results, its costly part inside `slot`."""
         ...
 
     def hit(self, op: Op) -> None:
@@ -204,32 +208,23 @@ class Solver:
             if not fresh and (found := self._look_up(op, keys[1])) is not None:
                 self._cache.put(keys[:1], found)
                 return found
-            async with self._slot(op):
-                began = anyio.current_time()
-                result = await self._run(op, inputs)
+            began = anyio.current_time()
+            result = await self._run(op, inputs)
             self._cache.put(keys, result, type(op).__name__, anyio.current_time() - began)
             return result
 
     async def _run(self, op: Op, inputs: Sequence[Result]) -> Result:
         try:
-            return await self._runner.run(op, inputs)
+            return await self._runner.run(op, inputs, self._slots)
         except ContentMissing:
             again = [await self.rebuild(edge.op) for edge in op.inputs]
-            return await self._runner.run(op, again)
+            return await self._runner.run(op, again, self._slots)
 
     def _look_up(self, op: Op, name: Digest) -> Result | None:
         found = self._cache.get(name)
         if found is not None:
             self._runner.hit(op)
         return found
-
-    @asynccontextmanager
-    async def _slot(self, op: Op) -> AsyncIterator[None]:
-        if not op.slotted:
-            yield
-            return
-        async with self._slots:
-            yield
 
     @asynccontextmanager
     async def _alone(self, name: Digest) -> AsyncIterator[None]:

@@ -43,8 +43,6 @@ def message(body: bytes, *, token="token", path="/query", method="POST", extra="
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-
-
 QUERY = json.dumps({"query": "{version}"}).encode()
 
 

@@ -13,7 +13,7 @@ from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ContentMissing, SourceError
 from pipelines.engine.op import DirMount, Edge, Empty, Exec, HostTree, Link, Op
 from pipelines.engine.result import Result
-from pipelines.engine.solver import Solver
+from pipelines.engine.solver import Slot, Solver
 from pipelines.engine.tree import Entry, Tree
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,13 @@ class Fake:
 
     def hit(self, op: Op) -> None: ...
 
-    async def run(self, op: Op, inputs: Sequence[Result]) -> Result:
+    async def run(self, op: Op, inputs: Sequence[Result], slot: Slot) -> Result:
+        if not op.slotted:
+            return await self._run(op, inputs)
+        async with slot:
+            return await self._run(op, inputs)
+
+    async def _run(self, op: Op, inputs: Sequence[Result]) -> Result:
         name = op.args[0] if isinstance(op, Exec) else type(op).__name__
         self.ran.append(name)
         if any(i.digest in self.broken for i in inputs if isinstance(i, Tree)):
@@ -235,10 +241,10 @@ async def test_missing_content_behind_a_record_is_built_again():
     cache_before = dict(cache)
 
     class Healing(Fake):
-        async def run(self, op, inputs):
+        async def run(self, op, inputs, slot):
             if op.digest == node("a").digest:
                 self.broken.clear()
-            return await super().run(op, inputs)
+            return await super().run(op, inputs, slot)
 
     healing = Healing(broken={gone.digest})
     async with solving(healing, Records(cache_before)) as solver:

@@ -5,7 +5,8 @@ Theory of operation
     2. *Assemble*, in a thread: an active snapshot of the root filesystem over the ground, one
        more for every writable mount, mount points, secrets on the session's tmpfs, the user
        from the root's own /etc/passwd. Nothing of it is seen by anyone else.
-    3. *Run* it in the sandbox, recording the output streams.
+    3. *Run* it in the sandbox, recording the output streams. Only this takes a slot
+       (`--jobs`): while one command runs, rooms of the next are made and of the last cleared.
     4. *Collect*, in a thread: take the mount points away again, commit what was written.
        What the command left unchanged comes out as the very stack that went in, so that
        whatever reads it is not run again.
@@ -56,39 +57,43 @@ class Volumes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Execs:
-    """Runs `Exec` ops."""
+    """Runs `Exec` ops. `permits` bounds the rooms that stand at once: a few more than run."""
 
     rooms: Rooms
     sandbox: Sandbox
     volumes: Volumes
     blobs: Store
     events: Events
+    permits: anyio.Semaphore
 
-    async def run(self, op: Exec, inputs: Sequence[Result]) -> Ran:
-        """Run a command.
+    async def run(self, op: Exec, inputs: Sequence[Result], slot: anyio.Semaphore) -> Ran:
+        """Run a command, itself in a slot.
 
         Raises:
             ExecFailed: it ended with an exit code that `op.expect` does not allow.
             SandboxError: the host can not run it.
         """
-        async with self._volumes(op) as volumes:
+        async with self._volumes(op) as volumes, self.permits:
             secrets = Secrets.fetch(op)
             room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets)
             try:
-                return await self._inside(op, room, patterns(secrets.values()))
+                return await self._inside(op, room, patterns(secrets.values()), slot)
             finally:
                 if not room.over:
                     with anyio.CancelScope(shield=True):
                         await to_thread.run_sync(room.clear)
 
-    async def _inside(self, op: Exec, room: Room, hidden: tuple[bytes, ...]) -> Ran:
+    async def _inside(
+        self, op: Exec, room: Room, hidden: tuple[bytes, ...], slot: anyio.Semaphore
+    ) -> Ran:
         streams = Streams(room.file, hidden, lambda s, d: self.events.log(op, s, d))
-        self.events.exec(op, "started")
-        began = anyio.current_time()
         try:
-            ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
+            async with slot:
+                self.events.exec(op, "started")
+                began = anyio.current_time()
+                ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
+                seconds = round(anyio.current_time() - began, 3)
             streams.close()
-            seconds = round(anyio.current_time() - began, 3)
             self.events.exec(op, "finished", exit=ended.code, seconds=seconds)
             if not _expected(op.expect, ended.code):
                 raise _failure(op, ended.code, streams)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
 from pipelines.engine.errors import EngineError, StoreFull
@@ -62,14 +63,14 @@ class Run:
                 if isinstance(mount, CacheMount) and mount.volume.seed is not None:
                     await self.seeds.ready(mount.volume)
 
-    async def run(self, op: Op, inputs: Sequence[Result]) -> Result:
-        """Execute an op.
+    async def run(self, op: Op, inputs: Sequence[Result], slot: anyio.Semaphore) -> Result:
+        """Execute an op, what costs most of it in a slot.
 
         Raises:
             StoreFull: there was no room for what it writes.
         """
         try:
-            return await self._run(op, inputs)
+            return await self._run(op, inputs, slot)
         except Exception as exc:
             if (full := _full(exc)) is None:
                 raise
@@ -80,14 +81,15 @@ class Run:
                 "PIPELINES_CACHE_DIR"
             ) from exc
 
-    async def _run(self, op: Op, inputs: Sequence[Result]) -> Result:
+    async def _run(self, op: Op, inputs: Sequence[Result], slot: anyio.Semaphore) -> Result:
         match op:
             case Exec():
-                return await self.execs.run(op, inputs)
+                return await self.execs.run(op, inputs, slot)
             case Rootfs():
                 return await to_thread.run_sync(self.rootfs.run, op)
             case Archive():
-                return await to_thread.run_sync(self.archive, op, inputs)
+                async with slot:
+                    return await to_thread.run_sync(self.archive, op, inputs)
             case _:
                 values = [output(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)]
                 if all(isinstance(value, Tree) for value in values):

@@ -134,7 +134,9 @@ class Overlay(Shelf):
             _, homes = self._parked.popitem()
             for home in homes:
                 with suppress(OSError):
-                    _unmount(f"{home}/root")
+                    if _unmount(f"{home}/root"):
+                        os.rmdir(f"{home}/fs")
+                        self._put_back(home)
 
     def _active(self, home: str, stack: Stack, level: Level) -> Active:
         token = f"{home}#{next(self.count)}"  # homes are used again, tokens are not

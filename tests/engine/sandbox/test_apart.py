@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.engine.sandbox.session import enter_as, in_child
 
 from pipelines.engine.sandbox import apart
+from tests.engine.sandbox.session import enter_as, in_child
 
 pytestmark = pytest.mark.sandbox
 

@@ -117,6 +117,7 @@ def _round(
         stacks[at] = bench.run(lambda root: [apply(root, change) for change in changes], old)
         assert bench.show(stacks[at]) == manifest(model)
         assert (stacks[at] == old) == (manifest(model) == before)
+        bench.it.close()
         assert bench.left() == set()
     assert len(set(stacks)) == 1
 
