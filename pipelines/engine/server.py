@@ -22,7 +22,7 @@ from typing import Any
 
 import anyio
 import h11
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 __all__ = ["Answer", "Request", "Server"]
 
@@ -51,12 +51,11 @@ class Server:
         self._answer = answer
         self._credentials = base64.b64encode(f"{token}:".encode())
 
-    async def serve(self, ready: Callable[[int], None]) -> None:
-        """Listen on a free port of 127.0.0.1; `ready` hears its number."""
-        listeners = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-        async with listeners:
-            ready(listeners.extra(SocketAttribute.local_port))
-            await listeners.serve(self._converse)
+    async def serve(self, listening: socket.socket) -> None:
+        """Answer who connects to a socket that listens already; takes the socket over."""
+        listening.setblocking(False)
+        async with await SocketListener.from_socket(listening) as listener:
+            await listener.serve(self._converse)
 
     async def _converse(self, stream: SocketStream) -> None:
         raw = stream.extra(SocketAttribute.raw_socket)

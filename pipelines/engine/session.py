@@ -6,8 +6,8 @@
 Theory of operation
     The process first enters its own mount namespace (`sandbox.namespace`), while it has one
     thread and nothing heavy is imported: every mount that it will ever make dies with it.
-    Then it listens, prints the line, and only then puts the engine together, because the
-    client is still importing its SDK at that time; the first query waits for the engine.
+    Then it listens, prints the line, and only then imports and puts together everything else:
+    the client has its own start to make meanwhile, and its first query waits in the socket.
 
     It ends when its standard input ends, or by SIGTERM or SIGINT: queries are cancelled, every
     command is killed, mounts and leases are released, and the process exits. If it is killed
@@ -18,8 +18,10 @@ Arguments that Dagger's SDKs pass and that mean nothing here (`--label`, `--proj
 accepted. Source: dagger `cmd/dagger/session.go`; SDK `provisioning/_session.py`.
 """
 
+import base64
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -107,9 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         mode = namespace.enter()
+        listening, token = _listen()
         import anyio
 
-        anyio.run(_session, options, mode)
+        anyio.run(_session, options, mode, listening, token)
     except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
         return _report(_first(error))
     return 0
@@ -149,28 +152,30 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def _session(options: Options, mode: "Mode") -> None:
-    import secrets
+def _listen() -> tuple[socket.socket, str]:
+    """Listen on a free port of loopback, and tell the client where."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+    token = base64.urlsafe_b64encode(os.urandom(24)).decode()
+    line = {"port": listening.getsockname()[1], "session_token": token}
+    os.write(1, (json.dumps(line) + "\n").encode())
+    return listening, token
 
+
+async def _session(options: Options, mode: "Mode", listening: socket.socket, token: str) -> None:
     import anyio
 
     from pipelines.engine.server import Request, Server
 
-    token = secrets.token_urlsafe(24)
     engine = _Later(options, mode)
 
     async def answer(request: Request) -> bytes:
         return await (await engine.get()).answer(request)
 
-    def ready(port: int) -> None:
-        line = json.dumps({"port": port, "session_token": token}) + "\n"
-        os.write(1, line.encode())
-
     async with anyio.create_task_group() as group:
         group.start_soon(_until_stdin_ends, group.cancel_scope)
         group.start_soon(_until_signalled, group.cancel_scope)
         group.start_soon(engine.run)
-        await Server(answer, token).serve(ready)
+        await Server(answer, token).serve(listening)
 
 
 class _Later:

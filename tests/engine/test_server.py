@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import anyio
@@ -19,17 +20,11 @@ def anyio_backend(request):
 
 @asynccontextmanager
 async def serving(answer):
-    port: list[int] = []
-    started = anyio.Event()
-
-    def ready(number: int) -> None:
-        port.append(number)
-        started.set()
-
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
     async with anyio.create_task_group() as group:
-        group.start_soon(Server(answer, "token").serve, ready)
-        await started.wait()
-        yield port[0]
+        group.start_soon(Server(answer, "token").serve, listening)
+        yield port
         group.cancel_scope.cancel()
 
 
