@@ -19,6 +19,7 @@ accepted. Source: dagger `cmd/dagger/session.go`; SDK `provisioning/_session.py`
 """
 
 import base64
+import gc
 import json
 import os
 import socket
@@ -206,6 +207,9 @@ class _Later:
         jobs = self._options.jobs or len(os.sched_getaffinity(0))
         settings = Settings(self._options.workdir, jobs, self._mode, self._options.events)
         async with opened(settings) as engine:
+            # What was imported and assembled stays: the collector need not look at it again.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
             self._engine = engine
             self._ready.set()
             await anyio.sleep_forever()

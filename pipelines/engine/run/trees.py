@@ -10,6 +10,7 @@ Theory of operation
 
 import os
 import stat
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,7 +43,16 @@ class Trees:
     became.
     """
 
-    __slots__ = ("_files", "_hashes", "_layers", "_recall", "_record", "_root", "_snapshots")
+    __slots__ = (
+        "_files",
+        "_hashes",
+        "_layers",
+        "_making",
+        "_recall",
+        "_record",
+        "_root",
+        "_snapshots",
+    )
 
     def __init__(
         self,
@@ -60,6 +70,7 @@ class Trees:
         self._recall = recall
         self._record = record
         self._layers: dict[str, str] = {}
+        self._making: dict[str, threading.Lock] = {}
 
     def run(self, op: ops.Op, inputs: Sequence[Value]) -> Value:  # noqa: C901, PLR0912
         """Run an operation on its inputs, in the order of `op.inputs`.
@@ -107,11 +118,14 @@ class Trees:
         """Make a layer of a tree, once; `owner` (numbers) replaces every owner in it."""
         given = parse_owner(owner, lambda _path: b"")
         key = f"{tree.digest}+{given[0]}:{given[1]}" if given else str(tree.digest)
-        layer = self._layers.get(key) or self._recall(key)
-        if layer is None or not self._snapshots.exists(layer):
-            layer = self._snapshots.add(lambda into: self._lay(tree, into, given))
-            self._record(key, layer)
-        self._layers[key] = layer
+        # The cells of a matrix ask for their source at once: one makes the layer, the others wait.
+        with self._making.setdefault(key, threading.Lock()):
+            layer = self._layers.get(key) or self._recall(key)
+            if layer is None or not self._snapshots.exists(layer):
+                known = {path: e.content for path, e in tree.items() if e.kind == "file"}
+                layer = self._snapshots.add(lambda into: self._lay(tree, into, given), known)
+                self._record(key, layer)
+            self._layers[key] = layer
         return layer
 
     def _lay(self, tree: Tree, into: Path, owner: treeops.Owner | None) -> None:

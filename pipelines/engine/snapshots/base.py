@@ -22,7 +22,7 @@ Rules
     6. Paths inside a snapshot are never resolved with the host's rules: `inroot` only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,11 @@ class Snapshots(Protocol):
         """Unmount and throw away; never raises for what is already gone."""
         ...
 
-    def add(self, fill: Callable[[Path], None]) -> str:
-        """Make a layer from what `fill` puts in an empty directory; give its id."""
+    def add(self, fill: Callable[[Path], None], known: Mapping[str, str] | None = None) -> str:
+        """Make a layer from what `fill` puts in an empty directory; give its id.
+
+        `known` maps paths to the hex sha-256 of files that `fill` took from a verified place.
+        """
         ...
 
     def view(self, layers: Sequence[str]) -> AbstractContextManager[Path]:

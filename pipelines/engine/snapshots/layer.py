@@ -88,12 +88,14 @@ class Scan:
     `stack` is what the upper was written on, None to take the upper as it is. `untouched`
     maps the inode of a file to the change time that it had when it was equal to the stack;
     `skipped` are paths of the stack that a copy could not show: their absence says nothing.
+    `known` are hashes of files, by path, that need not be read to be known.
     """
 
     stack: Level | None
     complete: bool = False
     untouched: Mapping[int, int] = field(default_factory=dict)
     skipped: Collection[str] = ()
+    known: Mapping[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     size: int = 0
     inodes: int = 0
@@ -214,7 +216,7 @@ class Scan:
         if like and below is not None and (letter != "f" or attributes(below.path) == extra):
             same, text = self._compare(path, letter, status, below)
         else:
-            same, text = False, self._text(path, letter, status)
+            same, text = False, self._text(path, letter, status, rel)
         if same:
             os.unlink(path)
             return
@@ -235,10 +237,11 @@ class Scan:
             row.append(extra)
         self.rows.append(row)
 
-    def _text(self, path: str, letter: str, status: os.stat_result) -> str:
+    def _text(self, path: str, letter: str, status: os.stat_result, rel: str = "") -> str:
         """Tell what a file is: its hash, its target, its device number."""
         if letter == "f":
-            return self._hashes.get(status.st_ino) or hash_file(path, status.st_size)
+            known = self.known.get(rel) or self._hashes.get(status.st_ino)
+            return known or hash_file(path, status.st_size)
         if letter == "l":
             return os.readlink(path)
         return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
