@@ -20,6 +20,16 @@ PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 5.0  # seconds that processes which were killed may take to be gone
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones."""
+
+    def room(item: pytest.Item) -> int:
+        marks = [name for name in ("sandbox", "e2e", "slow") if item.get_closest_marker(name)]
+        return max((("sandbox", "e2e", "slow").index(name) + 1 for name in marks), default=0)
+
+    items.sort(key=room)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def adopt_orphans():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
