@@ -1,5 +1,6 @@
 """The unmodified SDK, over HTTP, against the in-memory engine."""
 
+import socket
 from contextlib import asynccontextmanager
 
 import anyio
@@ -20,15 +21,10 @@ async def connected(session, monkeypatch):
         return await answer(session, request.query, request.variables, request.operation)
 
     async with anyio.create_task_group() as tasks:
-        listening, ports = anyio.Event(), []
-
-        def ready(port):
-            ports.append(port)
-            listening.set()
-
-        tasks.start_soon(Server(answered, "token").serve, ready)
-        await listening.wait()
-        monkeypatch.setenv("DAGGER_SESSION_PORT", str(ports[0]))
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        tasks.start_soon(Server(answered, "token").serve, listening)
+        monkeypatch.setenv("DAGGER_SESSION_PORT", str(port))
         monkeypatch.setenv("DAGGER_SESSION_TOKEN", "token")
         import dagger
 
