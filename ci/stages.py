@@ -1,8 +1,8 @@
 """Our own pipeline, written with the library: lint, types, test, docs, wheel.
 
-The stages run on a `debian:bookworm` image, whose Python 3.11 is the oldest that we support. An
-engine that can not get that image says so (the embedded engine has no registry client yet); each
-stage is also a plain command that needs no image: `make lint`, `make types`, and so on.
+The stages run on a `debian:bookworm` image, whose Python 3.11 is the oldest that we support. The
+embedded engine makes that image with mmdebstrap, which has to be installed. Each stage is also a
+plain command that needs no image: `make lint`, `make types`, and so on.
 """
 
 from dagger import Container, Directory, dag
