@@ -111,6 +111,9 @@ async def test_what_can_not_be_read_is_named(store, source):
     """Root reads everything, so it first gives up the capability to."""
     from pipelines import connect
 
+    if os.geteuid() != 0:
+        pytest.skip("root of a user namespace reads all that the user owns")
+
     (source / "b.txt").chmod(0)
     program = command()
     if os.geteuid() == 0:

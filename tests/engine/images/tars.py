@@ -16,9 +16,10 @@ FILE, DIR, LINK, HARD, FIFO, CHAR = (
 )
 
 
-def entry(name, content=b"", kind=FILE, target="", mode=0o644, **fields):
+def entry(name, content=b"", kind=FILE, target="", mode=None, **fields):
     info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, target, mode
+    info.type, info.linkname = kind, target
+    info.mode = mode if mode is not None else (0o755 if kind == DIR else 0o644)
     info.size = len(content)
     for field, value in fields.items():
         setattr(info, field, value)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class World:
         root.mkdir(exist_ok=True)
         self.layout = Layout.open(root / "store")
         self.images = Images(self.layout.images)
-        self.files = Files(self.layout)
+        self.files = Files(self.layout, owners=os.geteuid() == 0)
         self.shelf = Shelf(root / "shelf")
         self.archives = Archives(self.images, self.files)
         self.runner = ArchiveRunner(self.images, self.shelf.root, self.files)
