@@ -230,10 +230,13 @@ class Solver:
     async def _alone(self, name: Digest) -> AsyncIterator[None]:
         """Let one holder of a name through at a time, in this process."""
         lock = self._busy.setdefault(name, anyio.Lock())
-        async with lock:
-            yield
-        if not lock.statistics().tasks_waiting:
-            self._busy.pop(name, None)
+        try:
+            async with lock:
+                yield
+        finally:
+            # Releasing hands a lock to the next waiter: one that is held has to stay known.
+            if not lock.locked() and self._busy.get(name) is lock:
+                del self._busy[name]
 
     async def _solve_inputs(self, edges: Sequence[Edge]) -> list[Result]:
         if len(edges) == 1:

@@ -212,6 +212,30 @@ async def test_the_first_failing_input_is_the_error_not_a_group():
             await solver.solve(node("c", node("a"), node("b")))
 
 
+async def test_a_name_handed_to_a_waiter_stays_taken():
+    inside: list[str] = []
+    gates = {who: anyio.Event() for who in "abc"}
+    async with solving(Fake()) as solver, anyio.create_task_group() as group:
+
+        async def enter(who):
+            async with solver._alone(Empty().digest):
+                inside.append(who)
+                await gates[who].wait()
+                inside.remove(who)
+
+        for who in "ab":
+            group.start_soon(enter, who)
+            await anyio.wait_all_tasks_blocked()
+        gates["a"].set()
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(enter, "c")
+        await anyio.wait_all_tasks_blocked()
+        assert inside == ["b"]
+        gates["b"].set()
+        gates["c"].set()
+    assert solver._busy == {}
+
+
 async def test_one_slot_does_not_deadlock_a_deep_graph():
     runner = Fake()
     root = Edge(Empty())
