@@ -7,7 +7,9 @@ is counted. One store for all of this file: the Go image is made once.
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import anyio
 import dagger
 import pytest
 
@@ -80,6 +82,57 @@ async def test_an_edit_runs_what_it_must_and_no_more(source):
         "example.com/unused v1.0.0/go.mod h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
     )
     assert await built(source) == [*builds, "go mod download"]
+
+
+READS = """package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestReads(t *testing.T) {
+	for _, glob := range []string{"*", "testdata/*"} {
+		if found, _ := filepath.Glob(glob); len(found) == 0 { t.Fatal(glob) }
+	}
+	if text, err := os.ReadFile("testdata/word"); err != nil || string(text) != "%s" {
+		t.Fatalf("%%q %%v", text, err)
+	}
+}
+"""
+
+
+async def tested(source):
+    async with connect(engine="embedded") as dag:
+        return await go.test(dag.host().directory(str(source)))
+
+
+async def test_go_keeps_the_results_of_tests_that_read_files_in_a_fresh_checkout(source, tmp_path):
+    (source / "testdata").mkdir()
+    (source / "testdata/word").write_text("hello")
+    (source / "reads_test.go").write_text(READS % "hello")
+    (source / "other").mkdir()
+    (source / "other/file.txt").write_text("1")
+    await tested(source)
+    await anyio.sleep(2.1)  # Go caches no test that opened a file younger than two seconds
+    (source / "other/file.txt").write_text("2")
+    await tested(source)
+    fresh = Path(shutil.copytree(source, tmp_path / "fresh", copy_function=shutil.copyfile))
+    (fresh / "other/file.txt").write_text("3")
+    assert "(cached)" in await tested(fresh)
+    (fresh / "one-more.txt").write_text("")
+    assert "(cached)" not in await tested(fresh)  # the test looks at the names beside it
+
+
+async def test_go_runs_a_test_again_when_what_it_read_changed_in_place(source):
+    (source / "testdata").mkdir()
+    (source / "testdata/word").write_text("hello")
+    (source / "reads_test.go").write_text(READS % "hello")
+    await tested(source)
+    (source / "testdata/word").write_text("jello")  # of the same size
+    with pytest.raises(dagger.ExecError):
+        await tested(source)
 
 
 async def test_a_failing_test_is_shown_with_its_output(source):

@@ -90,6 +90,14 @@ def dress(path: str, level: Level) -> None:
     if (uid, gid) != (os.geteuid(), os.getegid()):
         os.chown(path, uid, gid)
     os.chmod(path, mode)
+    date(path, level)
+
+
+def date(path: str, level: Level) -> None:
+    """Give a root directory the time that the stack's has."""
+    if level:
+        status = os.stat(level[0].path)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def link_file(found: Found, target: str) -> None:
@@ -166,6 +174,7 @@ class Merge:
         """Make `target` and fill it."""
         dress(target, level)
         self._fill(level, "", target)
+        date(target, level)
 
     def _fill(self, level: Level, rel: str, target: str) -> None:
         for name, found in children(level, rel, whiteouts=self.whiteouts).items():

@@ -123,6 +123,13 @@ def a_change_of_equal_size_at_once_is_seen(bench: Bench) -> None:
     assert bench.show(stack)["etc/hosts"][-1] == b"x"
 
 
+def a_view_has_the_times_that_the_layer_has(bench: Bench) -> None:
+    stack = (bench.it.add(lambda root: [write(root, {"d/f": "1"}), os.utime(root, (7, 7))]),)
+    active = bench.it.prepare(stack)
+    assert active.path.stat().st_mtime == 7
+    bench.it.discard(active)
+
+
 def what_is_opaque_deep_down_hides_the_ground(bench: Bench) -> None:
     def fill(root: Path) -> None:
         write(root, {"srv/own": "o"})

@@ -95,6 +95,17 @@ def test_a_file_keeps_its_time_across_trees(files, tmp_path):
     assert os.stat(tmp_path / "two" / "f").st_mtime == 1000
 
 
+def test_directories_and_links_have_the_same_time_in_every_tree(files, tmp_path):
+    tree = Tree.of([("d/f", files.write(b"1")), ("d/l", Entry("link", 0o777, target="f"))])
+    paths = ("", "d", "d/l")
+    times = []
+    for name in ("one", "two"):
+        (into := tmp_path / name).mkdir()
+        files.materialise(tree, into)
+        times.append([os.lstat(into / path).st_mtime for path in paths])
+    assert times == [[1_000_000_000] * 3] * 2
+
+
 def test_files_with_a_pinned_time_have_their_own_inode(files):
     plain, pinned = files.write(b"x"), files.write(b"x", mtime=7)
     assert files.path(plain).stat().st_ino != files.path(pinned).stat().st_ino
