@@ -7,6 +7,10 @@
     ├── PathError           a path is missing, is of another kind, or leaves its root
     ├── SourceError         a host path, archive or reference can not be read
     ├── ImageError          an image can not be resolved, assembled or parsed
+    │   └── RegistryError       a registry refused, failed, or answered nonsense
+    │       ├── RegistryUnreachable     it did not answer at all, also after retries
+    │       ├── RegistryMissing         it has no such repository, tag, manifest or blob
+    │       └── RegistryMismatch        what it sent is not what its digest says
     ├── SandboxError        the host can not run a container: what to enable, or which engine to use
     ├── StoreError          the store can not be used: read-only, full, newer format
     │   ├── StoreFull
@@ -27,6 +31,10 @@ __all__ = [
     "ImageError",
     "PathError",
     "QueryError",
+    "RegistryError",
+    "RegistryMismatch",
+    "RegistryMissing",
+    "RegistryUnreachable",
     "SandboxError",
     "SourceError",
     "StoreError",
@@ -111,6 +119,35 @@ class ImageError(EngineError):
     """An image can not be resolved, assembled or parsed."""
 
     code = "IMAGE_ERROR"
+
+
+class RegistryError(ImageError):
+    """A registry refused, failed, or answered nonsense.
+
+    `status` is the HTTP status of its last answer, or 0; `codes` are its own names for what
+    is wrong (`MANIFEST_UNKNOWN`).
+    """
+
+    code = "REGISTRY_ERROR"
+
+    def __init__(self, message: str, status: int = 0, codes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.codes = tuple(codes)
+
+
+class RegistryUnreachable(RegistryError):
+    """A registry did not answer at all, also after retries."""
+
+
+class RegistryMissing(RegistryError):
+    """A registry has no such repository, tag, manifest or blob."""
+
+
+class RegistryMismatch(RegistryError):
+    """What a registry sent is not what its digest or its size says."""
+
+    code = "REGISTRY_MISMATCH"
 
 
 class SandboxError(EngineError):
