@@ -19,6 +19,7 @@ from typing import Any
 
 from pipelines.engine.errors import QueryError, StoreError
 from pipelines.engine.snapshots.layer import Scan
+from pipelines.engine.snapshots.rows import plain
 from pipelines.engine.snapshots.shelf import Shelf
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.files import Files
@@ -117,11 +118,16 @@ def _verify(layout: Layout, *, owners: bool, repair: bool) -> int:
 def _digest(root: Path, layer: str) -> str:
     """Compute what a layer's id should be from what it holds."""
     home = root / layer
-    if (home / "unmade").exists():  # whiteouts that could not be made: only the rows know them
+    scan = Scan(None, linked=False)
+    try:
+        # Whiteouts that could not be made: only the rows know them.
+        if not (home / "unmade").exists():
+            scan.run(str(home / "fs"))
+            if scan.encode() != plain(home):
+                return hashlib.sha256(scan.encode()).hexdigest()
         return hashlib.sha256((home / "rows").read_bytes()).hexdigest()
-    scan = Scan(None)
-    scan.run(str(home / "fs"))
-    return hashlib.sha256(scan.encode()).hexdigest()
+    except FileNotFoundError:
+        return "no rows"
 
 
 def _prune(layout: Layout, policy: Policy, *, owners: bool, whole: bool) -> int:

@@ -122,8 +122,7 @@ class Trees:
         with self._making.setdefault(key, threading.Lock()):
             layer = self._layers.get(key) or self._recall(key)
             if layer is None or not self._snapshots.exists(layer):
-                known = {path: e.content for path, e in tree.items() if e.kind == "file"}
-                layer = self._snapshots.add(lambda into: self._lay(tree, into, given), known)
+                layer = self._snapshots.add(lambda into: self._lay(tree, into, given), tree)
                 self._record(key, layer)
             self._layers[key] = layer
         return layer
@@ -274,7 +273,7 @@ class Trees:
                 os.chown(into, root.stat.st_uid, root.stat.st_gid)
                 os.chmod(into, stat.S_IMODE(root.stat.st_mode))
 
-        return Snapshot((*base.layers, self._snapshots.add(fill)))
+        return Snapshot((*base.layers, self._snapshots.add(fill, made)))
 
     def _stack(self, snapshot: Snapshot) -> Stack:
         return Stack(level_of(self._root, snapshot.layers))

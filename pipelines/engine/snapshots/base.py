@@ -14,19 +14,22 @@ Rules
        layers end with one of them. A layer's files are never opened for writing.
     2. An active snapshot is used once: prepare, write, then commit or discard. Both unmount.
        After SIGKILL the next start finds its directory unleased and removes it.
-    3. A layer's id digests paths, kinds, modes, owners, link targets, capabilities and
-       contents: no modification times, no inode numbers, no order. Directories that only
-       lie above a change, with the metadata that they had, are not changes.
+    3. A layer's id digests paths, kinds, modes, owners, link targets, capabilities, contents,
+       which names are one file, and the modification times that a tree pins: no other times,
+       no inode numbers, no order. Directories that only lie above a change, with the metadata
+       that they had, are not changes.
     4. `commit` of an active snapshot in which nothing changed returns its stack unchanged.
     5. All methods block; callers run them in threads. None depends on the current directory.
     6. Paths inside a snapshot are never resolved with the host's rules: `inroot` only.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pipelines.engine.tree import Tree
 
 __all__ = ["Active", "Snapshots"]
 
@@ -60,10 +63,11 @@ class Snapshots(Protocol):
         """Unmount and throw away; never raises for what is already gone."""
         ...
 
-    def add(self, fill: Callable[[Path], None], known: Mapping[str, str] | None = None) -> str:
+    def add(self, fill: Callable[[Path], None], tree: Tree | None = None) -> str:
         """Make a layer from what `fill` puts in an empty directory; give its id.
 
-        `known` maps paths to the hex sha-256 of files that `fill` took from a verified place.
+        `tree` is what `fill` puts there if it is that, from a verified place: its files are
+        not read again, its pinned times are part of the layer, and hard links are not.
         """
         ...
 

@@ -20,6 +20,11 @@ Theory of operation
     the rows in path order. Directories above a change are rows because their metadata would
     show if the layer stood on another stack; alone they never make a layer.
 
+    Several names of one file are content, too: all but the first in the order of bytes say which
+    name they share. A layer that is put together from a tree (`linked` False) has no such names:
+    the store links equal files for its own sake. What a tree pins, modification times, is in
+    its rows, because nothing else would tell two such layers apart (`rows`).
+
     The ground decides what is equal, but it is not part of the stack: hiding it is no change.
 """
 
@@ -40,9 +45,11 @@ from pipelines.engine.snapshots.stack import (
     lookup,
 )
 
-__all__ = ["Scan", "attributes", "owner_of", "row_content"]
+__all__ = ["LINK", "MTIME", "Row", "Scan", "attributes", "owner_of", "row_content"]
 
 Row = list[str | int | dict[str, str]]
+
+LINK, MTIME = "link", "mtime"
 
 _BLOCK = 1 << 20
 _PRIVATE = ("user.overlay.", "trusted.overlay.")
@@ -88,7 +95,8 @@ class Scan:
     `stack` is what the upper was written on, None to take the upper as it is. `untouched`
     maps the inode of a file to the change time that it had when it was equal to the stack;
     `skipped` are paths of the stack that a copy could not show: their absence says nothing.
-    `known` are hashes of files, by path, that need not be read to be known.
+    `known` are hashes of files, by path, that need not be read to be known; `pinned` are
+    modification times by path. With `linked` False, names that share a file say nothing.
     """
 
     stack: Level | None
@@ -96,11 +104,14 @@ class Scan:
     untouched: Mapping[int, int] = field(default_factory=dict)
     skipped: Collection[str] = ()
     known: Mapping[str, str] = field(default_factory=dict)
+    pinned: Mapping[str, int] = field(default_factory=dict)
+    linked: bool = True
     rows: list[Row] = field(default_factory=list)
     size: int = 0
     inodes: int = 0
     unmade: list[str] = field(default_factory=list)
     _hashes: dict[int, str] = field(default_factory=dict)
+    _names: dict[int, list[Row]] = field(default_factory=dict)
     _white: str = ""
 
     def run(self, upper: str) -> bool:
@@ -116,6 +127,11 @@ class Scan:
 
     def encode(self) -> bytes:
         """Give the rows as bytes, one JSON line each, in path order; their sha-256 is the id."""
+        for rows in self._names.values():
+            first, *others = sorted(rows, key=lambda row: os.fsencode(_path(row)))
+            for row in others:
+                _note(row, LINK, _path(first))
+        self._names.clear()
         self.rows.sort(key=_path)
         return "\n".join(map(json.dumps, self.rows)).encode()
 
@@ -233,8 +249,12 @@ class Scan:
         row: Row = [rel, letter, *owner_of(status), text]
         if letter == "f":
             row.append(status.st_size)
+            if self.linked and status.st_nlink > 1:
+                self._names.setdefault(status.st_ino, []).append(row)
         if extra:
             row.append(extra)
+        if rel in self.pinned:
+            _note(row, MTIME, str(self.pinned[rel]))
         self.rows.append(row)
 
     def _text(self, path: str, letter: str, status: os.stat_result, rel: str = "") -> str:
@@ -262,6 +282,15 @@ class Scan:
 
 def _path(row: Row) -> str:
     return str(row[0])
+
+
+def _note(row: Row, name: str, text: str) -> None:
+    """Write one more thing into what a row ends with; no attribute has such a name."""
+    extra = row[-1]
+    if isinstance(extra, dict):
+        row[-1] = extra | {name: text}
+    else:
+        row.append({name: text})
 
 
 def _open(path: str) -> bool:

@@ -4,7 +4,6 @@ A stack is read layer by layer as overlayfs would merge it (`stack`), and what i
 was digested when the layers were committed: their `rows` say it, so no bytes are read.
 """
 
-import json
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from pipelines.engine.errors import PathError
 from pipelines.engine.snapshots import inroot
-from pipelines.engine.snapshots.layer import Row, hash_file, row_content
+from pipelines.engine.snapshots.layer import hash_file, row_content
+from pipelines.engine.snapshots.rows import parsed
 from pipelines.engine.snapshots.stack import Branch, Found, Level, children, level_of, locate
 from pipelines.engine.tree import Entry, Kind, Tree
 
@@ -143,5 +143,4 @@ def _contents(rows: Path) -> dict[str, str]:
         text = rows.read_text()
     except FileNotFoundError:
         return {}
-    parsed: list[Row] = json.loads("[" + text.replace("\n", ",") + "]")
-    return {str(row[0]): row_content(row) for row in parsed if row[1] == "f"}
+    return {str(row[0]): row_content(row) for row in parsed(text) if row[1] == "f"}

@@ -16,12 +16,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.engine.errors import StoreError, StoreFull
 from pipelines.engine.snapshots.layer import Scan
+from pipelines.engine.tree import Tree
 
 __all__ = ["Shelf", "clear", "storing"]
 
@@ -51,15 +52,15 @@ class Shelf:
             os.mkdir(path, 0o755)
         return path
 
-    def add(self, fill: Callable[[Path], None], known: Mapping[str, str] | None = None) -> str:
-        """Make a layer from what `fill` puts in an empty directory; give its id."""
+    def add(self, fill: Callable[[Path], None], tree: Tree | None = None) -> str:
+        """Make a layer from what `fill` puts in an empty directory; see `Snapshots.add`."""
         with storing("add a layer"):
             home = f"{self.active}/{self.place()}"
             try:
                 os.mkdir(f"{home}/fs")
                 os.chmod(f"{home}/fs", 0o755)  # noqa: S103 - a root directory, whatever the umask
                 fill(Path(home, "fs"))
-                scan = Scan(None, known=known or {})
+                scan = Scan(None) if tree is None else _scan_of(tree)
                 scan.run(f"{home}/fs")
                 return self.publish(f"{home}/fs", scan)
             finally:
@@ -141,6 +142,13 @@ def storing(what: str) -> Iterator[None]:
 def clear(path: str) -> None:
     """Remove a directory with all that is in it; what is gone already is no matter."""
     shutil.rmtree(path, onerror=_insist)
+
+
+def _scan_of(tree: Tree) -> Scan:
+    """Scan what a tree was put on disk as."""
+    known = {path: entry.content for path, entry in tree.items() if entry.kind == "file"}
+    pinned = {path: e.mtime for path, e in tree.items() if e.mtime is not None}
+    return Scan(None, known=known, pinned=pinned, linked=False)
 
 
 def _insist(_function: object, path: str, _failure: object) -> None:
