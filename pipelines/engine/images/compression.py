@@ -4,9 +4,12 @@ The bytes of a compressed layer depend on the compressor's version, so a layer's
 its diff_id; but the same version gives the same bytes: no time, no name, no thread count.
 """
 
+import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Literal, Protocol
 
 from pipelines.engine.errors import ImageError
@@ -17,8 +20,10 @@ Compression = Literal["Gzip", "Zstd", "Uncompressed"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 20
-# Level 6 saves 5% of the bytes of level 3 and takes twice the time.
+# Level 6 saves 6% of the bytes of level 3 and takes three times the time.
 _GZIP_LEVEL, _ZSTD_LEVEL = 3, 3
+_BLOCK, _WINDOW = 1 << 19, 1 << 15
+_MOST = 8  # threads
 
 
 class Compressor(Protocol):
@@ -37,7 +42,7 @@ def compressor(kind: Compression) -> Compressor:
     """Start a compressor with fixed parameters."""
     match kind:
         case "Gzip":
-            return _Gzip()
+            return _Gzip(min(_MOST, len(os.sched_getaffinity(0))))
         case "Zstd":
             import zstandard
 
@@ -57,25 +62,60 @@ class _Plain:
 
 
 class _Gzip:
-    """RFC 1952 with mtime 0, no name and the operating system "unknown"."""
+    """RFC 1952 with mtime 0, no name and the operating system "unknown", on several cores.
+
+    Blocks of one size are deflated by themselves, each with the end of the one before as its
+    dictionary and flushed to a byte's border, and strung together to one stream: so the bytes
+    do not depend on how many threads there were, and it stays a single member, which is what
+    the simplest readers take. As `pigz` does it.
+    """
 
     _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-    def __init__(self) -> None:
-        self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        self._head = self._HEAD
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._queue: deque[Future[bytes]] = deque()
+        self._done = [self._HEAD]
+        self._block = bytearray()
+        self._before = b""
         self._crc = 0
         self._size = 0
 
     def compress(self, data: bytes, /) -> bytes:
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
-        head, self._head = self._head, b""
-        return head + self._deflate.compress(data)
+        self._block += data
+        while len(self._block) > _BLOCK:
+            block = bytes(self._block[:_BLOCK])
+            del self._block[:_BLOCK]
+            self._submit(block)
+        return self._ready(2 * self._threads)
 
     def flush(self) -> bytes:
+        done = self._ready(0)
+        if self._pool is not None:
+            self._pool.shutdown()
         tail = struct.pack("<LL", self._crc, self._size & 0xFFFFFFFF)
-        return self._head + self._deflate.flush() + tail
+        return done + _deflate(bytes(self._block), self._before, last=True) + tail
+
+    def _submit(self, block: bytes) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "deflate")
+        self._queue.append(self._pool.submit(_deflate, block, self._before))
+        self._before = block[-_WINDOW:]
+
+    def _ready(self, waiting: int) -> bytes:
+        """Give what is done, in order; at most so many blocks go on waiting."""
+        while self._queue and (len(self._queue) > waiting or self._queue[0].done()):
+            self._done.append(self._queue.popleft().result())
+        done, self._done = b"".join(self._done), []
+        return done
+
+
+def _deflate(block: bytes, before: bytes, *, last: bool = False) -> bytes:
+    one = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=before)
+    return one.compress(block) + one.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
 
 
 def decompressing(file: IO[bytes]) -> Callable[[int], bytes]:
