@@ -144,8 +144,10 @@ def assemble(
 
     def write_archive(op: Archive, inputs: Sequence[Result]) -> Tree:
         from pipelines.engine.run.archive import ArchiveRunner
+        from pipelines.engine.run.compose import Composer
 
-        return ArchiveRunner(images, layout.snapshots, files).run(op, inputs)
+        composer = Composer(images, layout.snapshots, files, images.local)
+        return ArchiveRunner(composer, images, files).run(op, inputs)
 
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     run = Run(

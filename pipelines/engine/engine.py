@@ -53,6 +53,13 @@ class Engine:
         self._pinned: dict[tuple[str, str], ImageInfo] = {}
         self._pinning = anyio.Lock()
 
+    @property
+    def epoch(self) -> int | None:
+        """The time of all that is written into images, or None."""
+        from pipelines.engine.images.model import source_date_epoch
+
+        return source_date_epoch(os.environ)
+
     async def answer(self, request: Request) -> bytes:
         """Answer a query, attributed to the span that it came from."""
         with traced(request.traceparent):

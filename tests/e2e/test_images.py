@@ -3,9 +3,13 @@
 import json
 import os
 import tarfile
+from contextlib import suppress
 
 import dagger
 import pytest
+
+from pipelines import connect
+from tests.e2e.conftest import remove
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
 
@@ -167,3 +171,51 @@ async def test_modes_links_and_removals_are_kept_in_an_image(dag, box, tmp_path)
     ).stdout()
     assert shown == "4755 2\nf\ngone\n"
     assert os.path.getsize(tmp_path / "i.tar") > 0
+
+
+async def test_an_image_is_the_same_in_another_store_in_another_order(store, tmp_path, monkeypatch):
+    def image(dag):
+        files = dag.directory().with_new_file("a", "same").with_new_file("b", "same")
+        return (
+            dag.container()
+            .from_("busybox")
+            .with_directory("/src", files)
+            .with_exec(["sh", "-c", "echo 1 >/f; ln /f /g; cp /f /h; date >/dev/null"])
+        )
+
+    async with connect(engine="embedded") as dag:
+        await image(dag).export(str(tmp_path / "1.tar"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    async with connect(engine="embedded") as dag:
+        # What is there first has the same files under one content, but as copies.
+        await dag.container().from_("busybox").with_exec(["sh", "-c", "echo 1 >/f"]).sync()
+        await image(dag).export(str(tmp_path / "2.tar"))
+    remove(tmp_path / "other")
+    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+
+
+async def test_times_in_an_image_are_the_epoch_or_pinned(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+    async with connect(engine="embedded") as dag:
+        pinned = dag.directory().with_new_file("old", "").with_timestamps(1_500_000_000)
+        box = dag.container().from_("busybox").with_directory("/d", pinned)
+        made = box.with_exec(["touch", "/new"])
+        uncompressed = dagger.ImageLayerCompression.UNCOMPRESSED
+        await made.export(str(tmp_path / "i.tar"), forced_compression=uncompressed)
+    times = {}
+    with tarfile.open(tmp_path / "i.tar") as outer:
+        for blob in filter(lambda m: m.isfile() and "sha256" in m.name, outer):
+            with suppress(tarfile.ReadError), tarfile.open(fileobj=outer.extractfile(blob)) as tar:
+                times |= {member.name: member.mtime for member in tar}
+    assert (times["d/old"], times["new"], times["bin"]) == (
+        1_500_000_000,
+        1_600_000_000,
+        1_600_000_000,
+    )
+
+
+async def test_an_epoch_that_is_no_time_is_named(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(dagger.QueryError, match="SOURCE_DATE_EPOCH is 'yesterday'"):
+            await dag.container().export(str(tmp_path / "i.tar"))

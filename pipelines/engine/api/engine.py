@@ -53,6 +53,15 @@ class Engine(Protocol):
         """The version that the session answers."""
         ...
 
+    @property
+    def epoch(self) -> int | None:
+        """The time of all that is written into images (`SOURCE_DATE_EPOCH`), or None.
+
+        Raises:
+            ImageError: the variable is set to something else than seconds.
+        """
+        ...
+
     async def solve(self, op: Op) -> Result:
         """Give an op's result, from the cache or by running it."""
         ...

@@ -10,7 +10,7 @@ from pipelines.engine.api.engine import Image
 from pipelines.engine.api.file import File
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, UnsupportedField
-from pipelines.engine.op import Archive, Edge, Rootfs, Scratch, Variant
+from pipelines.engine.op import Archive, Edge, Exec, Rootfs, Scratch, Variant
 
 __all__ = ["FIELDS"]
 
@@ -49,26 +49,44 @@ def image_ref(_session: Session, it: Container) -> str:
 
 
 def as_tarball(
-    _session: Session,
+    session: Session,
     it: Container,
     *,
     platform_variants: tuple[Container, ...],
     forced_compression: str | None,
     media_types: str,
 ) -> File:
-    """Write an image archive; with variants, an empty receiver is not one of them."""
-    own = () if platform_variants and isinstance(it.rootfs.op, Scratch) else (it,)
-    variants = tuple(_variant(one) for one in (*own, *platform_variants))
+    """Write an image archive."""
+    variants = _variants(it, platform_variants)
+    epoch = session.engine.epoch
+    return File(Edge(Archive(variants, forced_compression or "", media_types, epoch)))
+
+
+def _variants(it: Container, others: tuple[Container, ...]) -> tuple[Variant, ...]:
+    """Give the images to write; with others, an empty receiver is not one of them."""
+    own = () if others and isinstance(it.rootfs.op, Scratch) else (it,)
+    variants = tuple(_variant(one) for one in (*own, *others))
     platforms = [variant.platform for variant in variants]
     twice = sorted({name for name in platforms if platforms.count(name) > 1})
     if twice:
         raise QueryError(f"an image holds one variant a platform, got two for {', '.join(twice)}")
-    return File(Edge(Archive(variants, forced_compression or "", media_types)))
+    return variants
 
 
 def _variant(it: Container) -> Variant:
     annotations = tuple(sorted(it.config.annotations))
-    return Variant(it.rootfs, it.platform, it.config.document(it.platform), annotations)
+    document = it.config.document(it.platform)
+    return Variant(it.rootfs, it.platform, document, annotations, base_of(it.rootfs))
+
+
+def base_of(root: Edge) -> str:
+    """Name the image that a root filesystem was made from, layer by layer; "" if none."""
+    edge: Edge | None = root
+    while edge is not None and not edge.output:
+        if isinstance(edge.op, Rootfs):
+            return edge.op.image
+        edge = getattr(edge.op, "root" if isinstance(edge.op, Exec) else "base", None)
+    return ""
 
 
 async def export(

@@ -5,7 +5,7 @@ Layout below `root`
     refs/<hex>.json     the same document by (reference, platform)
     chains/<hex>        chain id -> layer id of the snapshots
     blobs/sha256/<hex>  layers and documents of archives (`ImageBlobs`)
-    layers/<hex>.json   (layer id, form) -> its diff_id and blob as an archive holds it
+    layers/<hex>.json   (layer id, form) -> the diff_id and blob that it was packed to
 
 Every file is written beside its name and renamed over it, so a reader sees all or nothing and
 two processes end with one of two equal answers. A file that can not be parsed is a miss.
@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine.digest import Digest, digest_json
-from pipelines.engine.errors import StoreError
+from pipelines.engine.errors import ContentMissing, StoreError
 from pipelines.engine.images.blobs import ImageBlobs, storing
-from pipelines.engine.images.info import ImageInfo
+from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["ORIGINAL", "Images", "chain_id"]
-
-ORIGINAL = "original"  # the form of a layer as it came
+__all__ = ["Images", "chain_id"]
 
 
 class Images:
@@ -81,8 +79,22 @@ class Images:
         """Remember the snapshot layer of a chain of diff_ids."""
         self._write("chains", chain.removeprefix("sha256:"), {"layer": layer})
 
+    def local(self, info: ImageInfo, layer: Layer) -> Path:
+        """Where the blob of an image's layer is.
+
+        Raises:
+            ContentMissing: it is not here any more.
+        """
+        path = self.blobs.path(layer.blob)
+        if not path.exists():
+            raise ContentMissing(
+                f"image {info.reference}: its layer {layer.blob} is not in the store any more; "
+                "import the archive again"
+            )
+        return path
+
     def layer(self, layer: str, form: str) -> Mapping[str, Any] | None:
-        """Tell what is known of a snapshot layer as a blob; `form` names compression and clamp."""
+        """Tell what a snapshot layer was packed to; `form` says how: compression and time."""
         return self._read("layers", _layer_name(layer, form))
 
     def put_layer(self, layer: str, form: str, row: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@ Source: OCI image-spec descriptor.md, manifest.md, image-index.md, config.md.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 
 from pipelines.engine.digest import Digest, canonical
 from pipelines.engine.errors import ImageError
@@ -22,15 +23,18 @@ __all__ = [
     "Index",
     "Manifest",
     "MediaTypes",
+    "compression_of",
     "diff_ids",
     "load",
     "matches_platform",
     "media_types",
     "platform_of",
+    "rfc3339",
+    "source_date_epoch",
     "with_layers",
 ]
 
-Kind = Literal["manifest", "index"]
+_LONGEST = 11  # digits of seconds: the year 5138, and what a tar header's field holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +210,57 @@ def diff_ids(config: Mapping[str, Any]) -> tuple[Digest, ...]:
         raise ImageError(f"an image config has no usable rootfs.diff_ids: {exc!r}") from exc
 
 
-def with_layers(config: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
-    """Give a config with these diff_ids, and a history entry for every one that has none."""
-    history = [dict(entry) for entry in config.get("history") or ()]
+def compression_of(media_type: str) -> Compression:
+    """Tell from a layer's media type how it is compressed."""
+    if media_type.endswith("zstd"):
+        return "Zstd"
+    return "Gzip" if media_type.endswith("gzip") else "Uncompressed"
+
+
+def with_layers(
+    config: Mapping[str, Any],
+    layers: Sequence[str],
+    base: tuple[Mapping[str, Any], int] | None = None,
+    epoch: int | None = None,
+) -> dict[str, Any]:
+    """Give a config with these diff_ids, and one history entry that is not empty for each.
+
+    `base` is the config of the image that this one was made from, with the number of its
+    layers, which are the lowest of these: what it tells of them stays as it is. A history that
+    does not fit the layers is worth nothing and left out. `epoch` is the time of all the rest.
+    """
+    when = rfc3339(epoch or 0)
+    plain = {"created": when, "created_by": "pipelines"}
+    document, count = base or ({}, 0)
+    history = [dict(entry) for entry in document.get("history") or ()]
     told = sum(1 for entry in history if not entry.get("empty_layer"))
-    if told > len(layers):  # it tells of layers that are not in this image
+    if told > count:  # it tells of layers that are not in this image
         history, told = [], 0
-    missing = [{"created_by": "pipelines"} for _ in range(len(layers) - told)]
+    history += [plain] * (len(layers) - told)
     rootfs = {"type": "layers", "diff_ids": list(layers)}
-    made = {"created": "1970-01-01T00:00:00Z", "architecture": "amd64", "os": "linux"}
-    return made | dict(config) | {"rootfs": rootfs, "history": history + missing}
+    made = {"created": when, "architecture": "amd64", "os": "linux"}
+    return made | dict(config) | {"rootfs": rootfs, "history": history}
+
+
+def rfc3339(seconds: int) -> str:
+    """Spell a time as image configs do."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def source_date_epoch(environ: Mapping[str, str]) -> int | None:
+    """Read `SOURCE_DATE_EPOCH`, in seconds; None if it is not set.
+
+    Source: reproducible-builds.org, "SOURCE_DATE_EPOCH specification".
+
+    Raises:
+        ImageError: it is set to something else.
+    """
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > _LONGEST:
+        raise ImageError(
+            f"SOURCE_DATE_EPOCH is {text[:40]!r}; it must be seconds since 1970, as "
+            "`git log -1 --format=%ct` prints them"
+        )
+    return int(text)

@@ -10,20 +10,29 @@ __all__ = ["Archive", "Variant"]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One platform of an image to write: its root filesystem and OCI config document."""
+    """One platform of an image to write: its root filesystem and OCI config document.
+
+    `base` is the digest of the image that the root was made from, or "": its layers keep
+    their bytes and its history is told.
+    """
 
     root: Edge
     platform: str
     config: str
     annotations: tuple[tuple[str, str], ...] = ()
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive(Op):
-    """Write an OCI image archive: gives a file tree."""
+    """Write an OCI image archive: gives a file tree.
+
+    `epoch` is the latest time in it, in seconds (`SOURCE_DATE_EPOCH`), or None.
+    """
 
     slotted: ClassVar[bool] = True
 
     variants: tuple[Variant, ...]
     compression: str
     media_types: str
+    epoch: int | None = None

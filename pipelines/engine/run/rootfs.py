@@ -13,7 +13,7 @@ from typing import Protocol
 from pipelines.engine.errors import ContentMissing, ImageError
 from pipelines.engine.images.compression import decompressing
 from pipelines.engine.images.info import ImageInfo, Layer
-from pipelines.engine.images.local import ORIGINAL, Images, chain_id
+from pipelines.engine.images.local import Images, chain_id
 from pipelines.engine.images.unpack import unpack
 from pipelines.engine.op import Rootfs
 from pipelines.engine.result import Snapshot
@@ -60,9 +60,6 @@ class RootfsRunner:
         for number, layer in enumerate(info.layers):
             chain = chain_id(tuple(each.diff_id for each in info.layers[: number + 1]))
             done += (self._layer(chain, self._unpacking(info, layer, done)),)
-            row = {"diff_id": layer.diff_id, "blob": layer.blob, "size": layer.size}
-            if self._images.layer(done[-1], ORIGINAL) is None:
-                self._images.put_layer(done[-1], ORIGINAL, row)
         return done
 
     def _layer(self, chain: str, fill: Callable[[Path], None]) -> str:

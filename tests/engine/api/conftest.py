@@ -34,6 +34,7 @@ class FakeEngine:
     workdir: Path
     platform: str = "linux/amd64"
     version: str = "v0.21.11"
+    epoch: int | None = None
     images: dict[str, FakeImage] = field(default_factory=dict)
     hosts: dict[str, Tree] = field(default_factory=dict)
     prints: bytes = b"printed\n"

@@ -82,6 +82,33 @@ def test_an_image_reference_goes_with_its_root(ask, refused):
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "base"),
+    [
+        ('withNewFile(path:"/x",contents:""){withExec(args:["x"])', True),
+        ('withExec(args:["x"]){withoutFile(path:"/x")', True),
+        ('withLabel(name:"a",value:"b"){withRootfs(directory:"%s")', False),
+    ],
+)
+def test_an_archive_names_the_image_that_it_was_made_from(ask, session, fields, base):
+    empty = ask("{directory{id}}")
+    query = FROM % (fields.replace("%s", empty) + "{asTarball{id}}}")
+    (variant,) = session.objects.find(ask(query)).edge.op.variants
+    assert (variant.base == session.engine.images["alpine"].digest) is base
+
+
+def test_the_epoch_keys_an_archive_and_nothing_else(ask, session):
+    query = FROM % 'withExec(args:["x"]){asTarball{id} rootfs{id}}'
+    found = []
+    for epoch in (None, 1):
+        session.engine.epoch = epoch
+        answer = ask(query)
+        archive, root = (session.objects.find(answer[name]["id"]) for name in answer)
+        found.append((archive.edge.op.digest, root.edge.op.digest))
+    assert found[0][0] != found[1][0]
+    assert found[0][1] == found[1][1]
+
+
 def test_an_archive_holds_the_configuration(chain, ask, session):
     name = ask(
         FROM % 'withLabel(name:"two",value:"2"){withAnnotation(name:"n",value:"v"){asTarball{id}}}'

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
+import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,32 +21,28 @@ from pipelines.engine.images.local import Images
 from pipelines.engine.op import Archive, Edge, Rootfs, Scratch, Variant
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.archive import ArchiveRunner
+from pipelines.engine.run.compose import Composer
 from pipelines.engine.run.rootfs import RootfsRunner
+from pipelines.engine.snapshots.shelf import Shelf as StoreShelf
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.tree import Tree
 
 
-class Shelf:
-    """Layers named by their number and never shown: enough to hold what runners fill in."""
+class Shelf(StoreShelf):
+    """The store's shelf, that counts; a view is a copy, so that no mount is needed."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, active: Path) -> None:
+        super().__init__(root, active)
         self.added = 0
 
-    def add(self, fill):
+    def add(self, fill, tree=None):
         self.added += 1
-        home = self.root / f"layer{self.added}" / "fs"
-        home.mkdir(parents=True)
-        fill(home)
-        return home.parent.name
-
-    def exists(self, layer):
-        return (self.root / layer).exists()
+        return super().add(fill, tree)
 
     @contextmanager
     def view(self, layers):
-        merged = self.root / f"view{self.added}"
+        merged = self.active / f"view{self.added}"
         for layer in layers:
             shutil.copytree(self.root / layer / "fs", merged, symlinks=True, dirs_exist_ok=True)
         yield merged
@@ -58,9 +56,11 @@ class World:
         self.layout = Layout.open(root / "store")
         self.images = Images(self.layout.images)
         self.files = Files(self.layout, owners=os.geteuid() == 0)
-        self.shelf = Shelf(root / "shelf")
+        (root / "active").mkdir()
+        self.shelf = Shelf(self.layout.snapshots, root / "active")
         self.archives = Archives(self.images, self.files)
-        self.runner = ArchiveRunner(self.images, self.shelf.root, self.files)
+        self.composer = Composer(self.images, self.shelf.root, self.files, self.images.local)
+        self.runner = ArchiveRunner(self.composer, self.images, self.files)
         self.rootfs = RootfsRunner(self.images, self.shelf, packages=None)
 
     def file(self, content: bytes) -> Tree:
@@ -70,13 +70,20 @@ class World:
         return self.shelf.add(lambda at: [(at / n).write_text(t) for n, t in files.items()])
 
     def write(
-        self, *roots, platforms=("linux/amd64",), compression="", media_types="", config="{}"
+        self,
+        *roots,
+        platforms=("linux/amd64",),
+        compression="",
+        media_types="",
+        config="{}",
+        base="",
+        epoch=None,
     ):
         variants = tuple(
-            Variant(Edge(Scratch(), str(n)), platform, config)
+            Variant(Edge(Scratch(), str(n)), platform, config, base=base)
             for n, platform in enumerate(platforms)
         )
-        op = Archive(variants, compression, media_types)
+        op = Archive(variants, compression, media_types, epoch)
         return self.runner.run(op, [Named(str(n), root) for n, root in enumerate(roots)])
 
     def bytes(self, tree: Tree) -> bytes:
@@ -254,13 +261,91 @@ def test_an_archive_is_the_same_bytes_in_another_store(world, tmp_path):
 def test_the_layers_of_an_imported_image_keep_their_bytes(world):
     archive = layout(("", "linux/amd64", (tar("a"),)))
     info = world.archives.load(world.file(archive), "", "linux/amd64")
-    made = world.write(Snapshot((*world.unpack(info).layers, world.layer(b="2"))))
+    root = Snapshot((*world.unpack(info).layers, world.layer(b="2")))
+    made = world.write(root, base=info.digest)
     again = world.archives.load(world.file(world.bytes(made)), "", "linux/amd64")
     assert again.layers[0].blob == info.layers[0].blob
-    forced = world.write(world.unpack(info), compression="Zstd")
+    forced = world.write(world.unpack(info), compression="Zstd", base=info.digest)
     again = world.archives.load(world.file(world.bytes(forced)), "", "linux/amd64")
     assert again.layers[0].blob != info.layers[0].blob
     assert again.layers[0].diff_id == info.layers[0].diff_id
+
+
+def test_what_else_the_store_has_does_not_change_an_image(world, tmp_path):
+    """The same layer came with an image, in other bytes: that is not this image's base."""
+    other = World(tmp_path / "other")
+    info = other.archives.load(other.file(saved(layers=(tar("a"),))), "", "linux/amd64")
+    layer = other.unpack(info).layers[0]
+    assert world.shelf.add(lambda at: (at / "a").write_text("a")) == layer
+    assert world.write(Snapshot((layer,))).file == other.write(Snapshot((layer,))).file
+
+
+def config_of(world, made):
+    return world.archives.load(world.file(world.bytes(made)), "", "linux/amd64").config
+
+
+def test_the_history_of_the_base_is_told_before_our_own(world):
+    told = [
+        {"created_by": "ADD rootfs", "created": "2020-01-02T03:04:05Z", "author": "them"},
+        {"created_by": "CMD sh", "empty_layer": True},
+    ]
+    archive = saved({"history": told}, layers=(tar("a"),))
+    info = world.archives.load(world.file(archive), "", "linux/amd64")
+    root = Snapshot((*world.unpack(info).layers, world.layer(b="2")))
+    ours = {"created": "1970-01-01T00:00:00Z", "created_by": "pipelines"}
+    assert config_of(world, world.write(root, base=info.digest))["history"] == [*told, ours]
+    assert config_of(world, world.write(root))["history"] == [ours, ours]
+
+
+@pytest.mark.parametrize("told", [[{"created_by": "x"}, {"created_by": "y"}], []])
+def test_a_history_that_does_not_fit_is_made_anew(world, told):
+    info = world.archives.load(
+        world.file(saved({"history": told}, layers=(tar("a"),))), "", "linux/amd64"
+    )
+    history = config_of(world, world.write(world.unpack(info), base=info.digest))["history"]
+    assert [entry["created_by"] for entry in history] == ["pipelines"]
+
+
+def test_a_base_whose_layers_are_not_the_lowest_is_none(world):
+    info = world.archives.load(world.file(saved(layers=(tar("a"),))), "", "linux/amd64")
+    root = Snapshot((world.layer(b="2"), *world.unpack(info).layers))
+    assert world.write(root, base=info.digest).file == world.write(root).file
+
+
+def test_the_epoch_is_the_time_of_our_layers_and_of_nothing_of_the_base(world):
+    info = world.archives.load(world.file(saved(layers=(tar("a"),))), "", "linux/amd64")
+    root = Snapshot((*world.unpack(info).layers, world.layer(b="2")))
+    made = world.write(root, base=info.digest, epoch=1_600_000_000)
+    again = world.archives.load(world.file(world.bytes(made)), "", "linux/amd64")
+    assert again.config["created"] == "2020-09-13T12:26:40Z"
+    assert again.config["history"][-1]["created"] == "2020-09-13T12:26:40Z"
+    assert again.layers[0] == info.layers[0] or again.layers[0].blob == info.layers[0].blob
+    with tarfile.open(world.images.blobs.path(again.layers[1].blob)) as layer:
+        assert {member.mtime for member in layer} == {1_600_000_000}
+
+
+def test_an_image_depends_on_the_epoch_and_not_on_what_was_packed_before(world, tmp_path):
+    root = Snapshot((world.layer(a="1"),))
+    early, late = world.write(root, epoch=1), world.write(root, epoch=2)
+    assert early.file != late.file
+    other = World(tmp_path / "other")
+    root = Snapshot((other.layer(a="1"),))
+    assert other.write(root, epoch=2).file == late.file
+
+
+def test_memory_stays_flat_for_a_large_layer(world):
+    layer = world.shelf.add(lambda at: _large(at / "big", 64))
+    tracemalloc.start()
+    world.write(Snapshot((layer,)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 << 20
+
+
+def _large(path, megabytes):
+    with path.open("wb") as file:
+        for number in range(megabytes):
+            file.write(hashlib.sha512(b"%d" % number).digest() * (1 << 14))
 
 
 def test_several_platforms_share_one_archive(world):
@@ -279,8 +364,10 @@ def test_a_root_that_is_a_tree_becomes_one_layer(world):
 
 
 def test_an_unknown_compression_is_named(world):
-    with pytest.raises(ImageError, match="EStarGZ"):
+    with pytest.raises(ImageError, match=r"EStarGZ.*Gzip has the same files.*Dagger engine"):
         world.write(Snapshot(), compression="EStarGZ")
+    with pytest.raises(ImageError, match="can not be compressed with Lzma; use Gzip"):
+        world.write(Snapshot(), compression="Lzma")
 
 
 def test_a_missing_layer_blob_says_what_to_do(world):
