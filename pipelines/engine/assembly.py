@@ -2,11 +2,11 @@
 
     api → solver → run → snapshots · sandbox · images · sources → store
 
-What most sessions do not need (package images, image archives) is imported when it is first
+What most sessions do not need (package images, images that leave) is imported when it is first
 asked for: a session's start is in the way of every run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,10 +22,10 @@ from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.resolve import Resolver, choice
-from pipelines.engine.op import Archive
-from pipelines.engine.result import Result, Snapshot
+from pipelines.engine.result import Snapshot
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.export import export_tree
+from pipelines.engine.run.outgoing import Outgoing
 from pipelines.engine.run.rooms import HOSTNAME, Rooms
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
@@ -80,6 +80,7 @@ class Parts:
     resolver: Resolver
     run: Run
     seeds: Seeds
+    outgoing: Outgoing
 
 
 class Cache:
@@ -142,18 +143,12 @@ def assemble(
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)
 
-    def write_archive(op: Archive, inputs: Sequence[Result]) -> Tree:
-        from pipelines.engine.run.archive import ArchiveRunner
-        from pipelines.engine.run.compose import Composer
-
-        composer = Composer(images, layout.snapshots, files, images.local)
-        return ArchiveRunner(composer, images, files).run(op, inputs)
-
+    outgoing = Outgoing(images, layout.snapshots, files)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages),
-        write_archive,
+        outgoing.archive,
         trees,
         seeds,
         events,
@@ -172,6 +167,7 @@ def assemble(
         resolver,
         run,
         seeds,
+        outgoing,
     )
 
 
