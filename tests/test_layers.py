@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "digest", "errors", "events", "op", "patterns", "result", "tree", "treeops", "treepath",
-    "version",
+    "digest", "errors", "events", "op", "patterns", "refs", "remote", "result", "tree", "treeops",
+    "treepath", "version",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -21,6 +21,8 @@ ENGINE = {
     "events": set(),
     "op": set(),
     "patterns": set(),
+    "refs": set(),
+    "remote": set(),
     "result": set(),
     "tree": set(),
     "treeops": set(),
@@ -40,9 +42,11 @@ ENGINE = {
     "upkeep": {"snapshots", "store"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
-    "assembly": {"ground", "images", "run", "sandbox", "snapshots", "solver", "store"},
+    "world": {"run", "sources", "store"},
+    "assembly": {"ground", "images", "run", "sandbox", "snapshots", "solver", "store", "world"},
     "engine": {
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
+        "world",
     },
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ from pipelines.engine.store.locks import Locks
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Tree
+from pipelines.engine.world import World
 
 if TYPE_CHECKING:
     from pipelines.engine.images.packages import Packages
@@ -81,6 +82,7 @@ class Parts:
     run: Run
     seeds: Seeds
     outgoing: Outgoing
+    world: World
 
 
 class Cache:
@@ -145,6 +147,7 @@ def assemble(
 
     outgoing = Outgoing(images, layout.snapshots, files)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
+    world = World(layout, files, lease.path / "session", environ, sandbox.group)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages),
@@ -154,6 +157,7 @@ def assemble(
         events,
         layout.stat,
         files.origin,
+        world,
     )
     return Parts(
         layout,
@@ -168,6 +172,7 @@ def assemble(
         run,
         seeds,
         outgoing,
+        world,
     )
 
 

@@ -32,6 +32,7 @@ from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.records import Records
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.version import VERSION
+from pipelines.engine.world import World
 
 __all__ = ["Engine", "opened"]
 
@@ -66,6 +67,11 @@ class Engine:
             return await query.answer(
                 self._session, request.query, request.variables, request.operation
             )
+
+    @property
+    def world(self) -> World:
+        """What lies beyond this machine."""
+        return self._parts.world
 
     async def solve(self, op: Op) -> Result:
         """Give an op's result."""

@@ -25,6 +25,7 @@ from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
+from pipelines.engine.store.mirrors import Mirrors
 from pipelines.engine.store.policy import Disk, Policy, parse_size
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.sweep import Parts, due, sweep
@@ -180,6 +181,8 @@ def _holdings(layout: Layout, *, owners: bool) -> Iterator[dict[str, Any]]:
     for volume in parts.volumes.list(sizes=True):
         name = f"{volume.namespace}/{volume.key}" if volume.namespace else volume.key
         yield {"kind": "volume", "name": name, "bytes": volume.size, "inodes": volume.inodes}
+    for mirror in Mirrors(layout).list(sizes=True):
+        yield {"kind": "mirror", "name": mirror.url, "bytes": mirror.size, "inodes": mirror.inodes}
     layers = list(parts.layers.layers())
     yield _total("layers", [(size, inodes) for _, size, inodes in layers])
     blobs = [status.st_blocks * 512 for _, status in parts.blobs.entries()]

@@ -5,15 +5,16 @@ decides what follows). Everything is awaited in the query's own scope, so that a
 leaves cancels what only it was waiting for. Errors are `EngineError`s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.engine.op import Edge, Op
+from pipelines.engine.op import Edge, GitAccess, HttpSource, Op
+from pipelines.engine.refs import Refs
 from pipelines.engine.result import Result
 from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["Engine", "Image"]
+__all__ = ["Engine", "Image", "World"]
 
 
 class Image(Protocol):
@@ -32,6 +33,33 @@ class Image(Protocol):
     @property
     def config(self) -> Mapping[str, Any]:
         """The OCI config document."""
+        ...
+
+
+class World(Protocol):
+    """What the API asks of servers while the graph is extended; each thing once a session."""
+
+    @property
+    def smudges(self) -> bool:
+        """Whether LFS pointers become files here."""
+        ...
+
+    async def refs(self, access: GitAccess) -> Refs:
+        """Look at a repository's refs."""
+        ...
+
+    async def refs_in(self, tree: Tree) -> Refs:
+        """Look at the refs of a repository that stands in a directory."""
+        ...
+
+    async def ancestor(
+        self, access: GitAccess | None, tree: Tree | None, pair: Sequence[str]
+    ) -> str:
+        """Find the best common ancestor of two commits."""
+        ...
+
+    async def body(self, source: HttpSource) -> tuple[str, int]:
+        """Pin a download: the hex sha-256 and size of its body."""
         ...
 
 
@@ -60,6 +88,11 @@ class Engine(Protocol):
         Raises:
             ImageError: the variable is set to something else than seconds.
         """
+        ...
+
+    @property
+    def world(self) -> World:
+        """What lies beyond this machine."""
         ...
 
     async def solve(self, op: Op) -> Result:

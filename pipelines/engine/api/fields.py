@@ -12,6 +12,7 @@ from pipelines.engine.api import (
     configuring,
     directory,
     file,
+    git,
     host,
     imaging,
     looking,
@@ -34,9 +35,11 @@ _OBJECTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         **running.FIELDS,
         **imaging.FIELDS,
     },
-    "Directory": {**directory.FIELDS, **looking.FIELDS},
+    "Directory": {**directory.FIELDS, **looking.FIELDS, "asGit": git.as_git},
     "EnvVariable": values.NAMED,
     "File": file.FIELDS,
+    "GitRef": git.REF,
+    "GitRepository": git.REPOSITORY,
     "HealthcheckConfig": values.HEALTHCHECK,
     "Host": host.FIELDS,
     "Label": values.NAMED,
@@ -48,5 +51,5 @@ _LOADERS = {f"load{kind}FromID": root.loader(kind) for kind in _OBJECTS}
 
 FIELDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     **_OBJECTS,
-    "Query": {**root.FIELDS, **_LOADERS},
+    "Query": {**root.FIELDS, "git": git.git, **_LOADERS},
 }

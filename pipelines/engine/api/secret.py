@@ -15,7 +15,7 @@ from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, SourceError
 from pipelines.engine.op import SecretRef
 
-__all__ = ["FIELDS", "Secret", "from_address", "from_text"]
+__all__ = ["FIELDS", "Secret", "from_address", "from_text", "known"]
 
 
 class Fetch(Protocol):
@@ -90,8 +90,13 @@ class Secret:
 
 def from_text(session: Session, name: str, plaintext: str) -> Secret:
     """Take a value that the caller has."""
+    return Secret(name, "", known(session, name, plaintext))
+
+
+def known(session: Session, name: str, plaintext: str) -> SecretRef:
+    """Make a secret of a value that the caller has."""
     value = plaintext.encode()
-    return Secret(name, "", SecretRef(name, Known(session.mark(value), lambda: value)))
+    return SecretRef(name, Known(session.mark(value), lambda: value))
 
 
 def from_address(session: Session, uri: str, cache_key: str | None) -> Secret:

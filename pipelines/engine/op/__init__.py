@@ -28,7 +28,14 @@ from pipelines.engine.op.execs import (
     TempMount,
 )
 from pipelines.engine.op.image import Archive, Variant
-from pipelines.engine.op.sources import HostTree, Rootfs
+from pipelines.engine.op.sources import (
+    GitAccess,
+    GitTree,
+    HostTree,
+    HttpFile,
+    HttpSource,
+    Rootfs,
+)
 from pipelines.engine.op.trees import (
     Chown,
     Copy,
@@ -59,7 +66,11 @@ __all__ = [
     "Empty",
     "Exec",
     "Filter",
+    "GitAccess",
+    "GitTree",
     "HostTree",
+    "HttpFile",
+    "HttpSource",
     "Link",
     "MakeDir",
     "Mount",

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pipelines.engine.op.base import UNKEYED, Op
+from pipelines.engine.op.base import UNKEYED, Edge, Op
+from pipelines.engine.op.execs import SecretRef
+from pipelines.engine.remote import Remote
 
-__all__ = ["HostTree", "Rootfs"]
+__all__ = ["GitAccess", "GitTree", "HostTree", "HttpFile", "HttpSource", "Rootfs"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,3 +39,58 @@ class Rootfs(Op):
     image: str
     platform: str
     reference: str = field(default="", metadata=UNKEYED)
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How a repository is reached. `header` is a whole Authorization header's value."""
+
+    remote: Remote
+    username: str = ""
+    token: SecretRef | None = None
+    header: SecretRef | None = None
+    known_hosts: str = ""
+    auth_socket: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GitTree(Op):
+    """The tree of a commit, from a repository that can be reached or one in a directory.
+
+    What the commit has is what the key says; where it comes from matters only to `.git`, so
+    `origin`, `ref` and `depth` (0 is all) are set only if that is kept. `tags` are full names
+    with their objects. `smudged` says that LFS pointers become files.
+    """
+
+    slotted: ClassVar[bool] = True
+
+    commit: str
+    keep_git_dir: bool = False
+    origin: str = ""
+    ref: str = ""
+    depth: int = 1
+    tags: tuple[tuple[str, str], ...] = ()
+    smudged: bool = False
+    local: Edge | None = None
+    access: GitAccess | None = field(default=None, repr=False, metadata=UNKEYED)
+    wanted: str = field(default="", metadata=UNKEYED)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """What to download; `url` has no credentials in it, `header` is an Authorization value."""
+
+    url: str
+    checksum: str = ""
+    header: SecretRef | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HttpFile(Op):
+    """A downloaded file, pinned to the digest of its body: gives a tree of one entry."""
+
+    body: str
+    size: int
+    name: str
+    mode: int = 0o600
+    source: HttpSource | None = field(default=None, repr=False, metadata=UNKEYED)

@@ -3,6 +3,7 @@
     Exec                            run.exec, on the event loop
     Rootfs                          run.rootfs, in a thread
     Archive                         run.archive, in a thread
+    GitTree, HttpFile               run.git, run.http, on the event loop
     everything else                 run.trees: in a thread if a snapshot is involved,
                                     else at once: it is a few dictionary operations
 
@@ -17,13 +18,23 @@ import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 from anyio import to_thread
 
 from pipelines.engine.errors import EngineError, StoreFull
 from pipelines.engine.events import Events, name_of
-from pipelines.engine.op import Archive, CacheMount, Exec, HostTree, Op, Rootfs
+from pipelines.engine.op import (
+    Archive,
+    CacheMount,
+    Exec,
+    GitTree,
+    HostTree,
+    HttpFile,
+    Op,
+    Rootfs,
+)
 from pipelines.engine.result import Result, output
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.rootfs import RootfsRunner
@@ -32,9 +43,17 @@ from pipelines.engine.run.trees import Trees
 from pipelines.engine.sources import host
 from pipelines.engine.tree import Tree
 
-__all__ = ["Run"]
+__all__ = ["Run", "World"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class World(Protocol):
+    """What makes the trees that come from servers."""
+
+    async def make(self, op: GitTree | HttpFile, local: Tree | None, slot: anyio.Semaphore) -> Tree:
+        """Give what an op names; `local` is the directory that a repository stands in."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,7 @@ class Run:
     events: Events
     stat_cache: Path
     origin: Callable[[str, str], None]
+    world: World
 
     async def pin(self, op: Op) -> Tree:
         """Read a host directory or file as it is now."""
@@ -90,6 +110,9 @@ class Run:
             case Archive():
                 async with slot:
                     return await to_thread.run_sync(self.archive, op, inputs)
+            case GitTree() | HttpFile():
+                local = self.trees.tree(output(inputs[0], op.inputs[0].output)) if inputs else None
+                return await self.world.make(op, local, slot)
             case _:
                 values = [output(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)]
                 if all(isinstance(value, Tree) for value in values):

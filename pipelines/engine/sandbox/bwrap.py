@@ -45,6 +45,11 @@ class Bubblewrap:
         self._namespaces = UserNamespaces(mode)
         self._guard = Guard()
 
+    @property
+    def group(self) -> int:
+        """The process group that ends with the session, whoever else wants to be in it."""
+        return self._guard.group
+
     def close(self) -> None:
         """Give back the descriptors that are kept between runs."""
         self._guard.close()

@@ -1,6 +1,7 @@
 """Decide what the store no longer needs.
 
-A *holding* is what a user of the store may want again: a record or a cache volume. Content
+A *holding* is what a user of the store may want again: a record, a cache volume, a mirror of a
+git repository, what is known of a download. Content
 (layers, blobs, files) is there for its holdings, often for several. Holdings go by least
 recent use; content goes when its last holding has gone. All here is pure; `sweep.py` acts.
 """
@@ -17,9 +18,9 @@ __all__ = ["Content", "Decision", "Holding", "decide"]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A record or a volume; `refs` are the names of its content, `used` its last use."""
+    """A holding; `refs` are the names of its content, `used` its last use."""
 
-    kind: Literal["record", "volume"]
+    kind: Literal["record", "volume", "mirror", "download"]
     id: str
     used: float
     refs: tuple[str, ...]

@@ -164,6 +164,16 @@ class Layout:
         return self.root / "stat"
 
     @property
+    def git(self) -> Path:
+        """`<identity>`: mirrors of git repositories; made when the first is."""
+        return self.root / "git"
+
+    @property
+    def http(self) -> Path:
+        """`<identity>.json`: what is known of downloads; made when the first is."""
+        return self.root / "http"
+
+    @property
     def images(self) -> Path:
         """The images' own place."""
         return self.root / "images"

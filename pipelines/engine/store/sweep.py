@@ -4,9 +4,10 @@ Theory of operation
     Everything that is not a volume is swept only under the exclusive `gc.lock`, so only while
     no session is alive (see `leases.py`): there is no one who looked something up, or relied
     on something being there, and has not recorded it yet. When a session is alive, a sweep
-    collects volumes that nobody has open, and the trash. A session that sweeps at its own end,
-    when it has nothing in flight, hands in its lease: its own share of the lock does not
-    count, and the snapshotter still has a place to move layers to.
+    collects volumes and mirrors that nobody has open, what is known of downloads, and the
+    trash. A session that sweeps at its own end, when it has nothing in flight, hands in its
+    lease: its own share of the lock does not count, and the snapshotter still has a place to
+    move layers to.
 
     Rows go first, then content, so a crash leaves content that no one names: the next sweep's.
     Never call this right before a build (see `trash.py`).
@@ -29,6 +30,7 @@ from pipelines.engine.store.flocks import FileLock
 from pipelines.engine.store.gc import Content, Decision, Holding, decide
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.leases import Lease
+from pipelines.engine.store.mirrors import Downloads, Mirrors
 from pipelines.engine.store.policy import Disk, Policy
 from pipelines.engine.store.records import Records, Row
 from pipelines.engine.store.trash import empty
@@ -117,6 +119,9 @@ def _alone(layout: Layout) -> Iterator[bool]:
 
 def _decide(parts: Parts, policy: Policy, now: float, *, whole: bool) -> Decision:
     contents, holdings = _volumes(parts)
+    for held, content in (*_mirrors(parts.layout), *_downloads(parts.layout)):
+        contents[held.refs[0]] = content
+        holdings.append(held)
     keep: list[str] = []
     if whole:
         contents.update(_contents(parts))
@@ -129,6 +134,17 @@ def _volumes(parts: Parts) -> tuple[dict[str, Content], list[Holding]]:
     found = list(parts.volumes.list(sizes=True))
     contents = {f"volume:{v.id}": Content(v.size, v.inodes, v.used) for v in found}
     return contents, [Holding("volume", v.id, v.used, (f"volume:{v.id}",)) for v in found]
+
+
+def _mirrors(layout: Layout) -> Iterator[tuple[Holding, Content]]:
+    for mirror in Mirrors(layout).list(sizes=True):
+        held = Holding("mirror", mirror.id, mirror.used, (f"mirror:{mirror.id}",))
+        yield held, Content(mirror.size, mirror.inodes, mirror.used)
+
+
+def _downloads(layout: Layout) -> Iterator[tuple[Holding, Content]]:
+    for name, used in Downloads(layout).list():
+        yield Holding("download", name, used, (f"download:{name}",)), Content(4096, 1, used)
 
 
 def _contents(parts: Parts) -> Iterator[tuple[str, Content]]:
@@ -173,6 +189,12 @@ def _delete(parts: Parts, decision: Decision) -> tuple[int, int]:
     parts.records.forget_all(records)
     crashpoint("sweep.rows-deleted")
     volumes = sum(parts.volumes.remove(h.id) for h in decision.holdings if h.kind == "volume")
+    mirrors, downloads = Mirrors(parts.layout), Downloads(parts.layout)
+    for held in decision.holdings:
+        if held.kind == "mirror":
+            mirrors.remove(held.id)
+        elif held.kind == "download":
+            downloads.remove(held.id)
     for ref in decision.content:
         kind, _, name = ref.partition(":")
         if kind == "layer":

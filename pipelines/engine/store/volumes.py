@@ -35,7 +35,7 @@ from pipelines.engine.store.full import full
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.trash import discard
 
-__all__ = ["Volume", "Volumes", "identity"]
+__all__ = ["Volume", "Volumes", "identity", "measure"]
 
 Fill = Callable[[Path], None]
 
@@ -178,7 +178,7 @@ class Volumes:
                 used = (home / "meta.json").stat().st_mtime
             except (FileNotFoundError, ValueError):
                 meta, used = {}, 0.0
-            size, inodes = _measure(home) if sizes else (0, 0)
+            size, inodes = measure(home) if sizes else (0, 0)
             key, namespace = str(meta.get("key", "")), str(meta.get("namespace", ""))
             yield Volume(name, key, namespace, used, size, inodes)
 
@@ -211,7 +211,7 @@ def _numbered(name: str, copy: int) -> str:
     return f"{name}.{copy}" if copy else name
 
 
-def _measure(top: Path) -> tuple[int, int]:
+def measure(top: Path) -> tuple[int, int]:
     """Add up the bytes on disk and the inodes below a directory, a linked file once."""
     size, seen, below = 0, set(), [str(top)]
     while below:

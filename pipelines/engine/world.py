@@ -1,0 +1,79 @@
+"""The world: git servers and web servers, put together when the first is asked for.
+
+The part of the composition root that ops and fields share: fields pin what moves, ops make
+the trees of what is pinned.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pipelines.engine.op import GitAccess, GitTree, HttpFile, HttpSource
+from pipelines.engine.refs import Refs
+from pipelines.engine.store.files import Files
+from pipelines.engine.store.layout import Layout
+from pipelines.engine.tree import Tree
+
+if TYPE_CHECKING:
+    from pipelines.engine.run.git import GitSources
+
+__all__ = ["World"]
+
+
+class World:
+    """What lies beyond this machine; `session` is the session's own directory."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        files: Files,
+        session: Path,
+        environ: Mapping[str, str],
+        group: int,
+    ) -> None:
+        self._layout = layout
+        self._files = files
+        self._session = session
+        self._environ = environ
+        self._group = group
+
+    @cached_property
+    def _git(self) -> "GitSources":
+        from pipelines.engine.run.git import GitSources
+        from pipelines.engine.sources.gitremote import Remotes
+        from pipelines.engine.store.mirrors import Mirrors
+
+        remotes = Remotes(self._session / "memory", self._environ, self._group)
+        return GitSources(remotes, Mirrors(self._layout), self._files, self._session / "git")
+
+    @property
+    def smudges(self) -> bool:
+        """Whether LFS pointers become files here."""
+        return False
+
+    async def refs(self, access: GitAccess) -> Refs:
+        """Look at a repository's refs."""
+        return await self._git.refs(access)
+
+    async def refs_in(self, tree: Tree) -> Refs:
+        """Look at the refs of a repository that stands in a directory."""
+        return await self._git.refs_in(tree)
+
+    async def ancestor(
+        self, access: GitAccess | None, tree: Tree | None, pair: Sequence[str]
+    ) -> str:
+        """Find the best common ancestor of two commits."""
+        return await self._git.ancestor(access, tree, pair)
+
+    async def body(self, source: HttpSource) -> tuple[str, int]:
+        """Pin a download."""
+        raise NotImplementedError
+
+    async def make(self, op: GitTree | HttpFile, local: Tree | None, slot: anyio.Semaphore) -> Tree:
+        """Make the tree of what is pinned."""
+        if isinstance(op, GitTree):
+            return await self._git.tree(op, local, slot)
+        raise NotImplementedError
