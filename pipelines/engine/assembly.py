@@ -48,7 +48,7 @@ from pipelines.engine.tree import Tree
 from pipelines.engine.world import World
 
 if TYPE_CHECKING:
-    from pipelines.engine.images.packages import Packages
+    from pipelines.engine.images.packages import Packages, Part
 
 __all__ = ["Cache", "Parts", "Settings", "assemble"]
 
@@ -119,9 +119,9 @@ class PackageImages:
         """Give an example of every name."""
         return self._all.names()
 
-    def fill(self, info: ImageInfo, into: Path) -> None:
-        """Make the root filesystem of a package image."""
-        self._all.fill(info, into)
+    def parts(self, info: ImageInfo) -> "Sequence[Part]":
+        """Give the layers of a package image."""
+        return self._all.parts(info)
 
 
 def assemble(

@@ -2,14 +2,17 @@
 
 A chain of diff_ids that was unpacked before is looked up, not unpacked again. It is the chain
 and not the diff_id that names the result, because a layer is unpacked onto those below it: it
-may go through their links. A package image is one layer, with its own digest as the chain.
+may go through their links. A part of a package image is a layer, named by its recipe and by the
+layers below it; two images that share parts wait for one another instead of making them twice.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.errors import ContentMissing, ImageError
 from pipelines.engine.images.compression import decompressing
 from pipelines.engine.images.info import ImageInfo, Layer
@@ -18,15 +21,30 @@ from pipelines.engine.images.unpack import unpack
 from pipelines.engine.op import Rootfs
 from pipelines.engine.result import Snapshot
 from pipelines.engine.snapshots.base import Snapshots
+from pipelines.engine.store.flocks import FileLock
 
-__all__ = ["Filler", "RootfsRunner"]
+__all__ = ["Filler", "Part", "RootfsRunner"]
+
+
+class Part(Protocol):
+    """One layer of a package image."""
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of its recipe, with those of all below it."""
+        ...
+
+    @property
+    def fill(self) -> Callable[[Path], None]:
+        """Makes it, in an empty directory or in a root filesystem that shows what is below."""
+        ...
 
 
 class Filler(Protocol):
     """Makes the root filesystems of package images."""
 
-    def fill(self, info: ImageInfo, into: Path) -> None:
-        """Make a root filesystem in an empty directory."""
+    def parts(self, info: ImageInfo) -> Sequence[Part]:
+        """Give the layers, lowest first."""
         ...
 
 
@@ -51,9 +69,48 @@ class RootfsRunner:
                 "not know; resolve the reference again"
             )
         if info.source == "package":
-            fill = self._packages.fill
-            return Snapshot((self._layer(info.digest, lambda into: fill(info, into)),))
+            return Snapshot(self._parts(self._packages.parts(info)))
         return Snapshot(self._layers(info))
+
+    def _parts(self, parts: Sequence[Part]) -> tuple[str, ...]:
+        done: tuple[str, ...] = ()
+        for part in parts:
+            chain = digest_json(["upon", part.digest, *done]) if done else part.digest
+            with self._alone(chain):
+                known = self._images.chain(chain)
+                if known is not None and self._snapshots.exists(known):
+                    done += (known,)
+                elif done:
+                    done = self._upon(done, part)
+                    self._images.put_chain(chain, done[-1])
+                else:
+                    done = (self._layer(chain, part.fill),)
+        return done
+
+    def _upon(self, below: tuple[str, ...], part: Part) -> tuple[str, ...]:
+        """Make a layer in a root filesystem that shows those below it."""
+        active = self._snapshots.prepare(below)
+        try:
+            part.fill(active.path)
+        except BaseException:
+            self._snapshots.discard(active)
+            raise
+        made = self._snapshots.commit(active)
+        if made == below:
+            raise ImageError(f"a part of a package image ({part.digest}) changed nothing")
+        return made
+
+    @contextmanager
+    def _alone(self, chain: str) -> Iterator[None]:
+        """Hold a part, against other threads and other processes on this store."""
+        place = self._images.root / "making"
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / chain.removeprefix("sha256:"))
+        try:
+            lock.wait()
+            yield
+        finally:
+            lock.close()
 
     def _layers(self, info: ImageInfo) -> tuple[str, ...]:
         done: tuple[str, ...] = ()

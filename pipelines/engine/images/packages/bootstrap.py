@@ -72,24 +72,36 @@ class Bootstrap:
         Raises:
             ImageError: the program is missing or fails; with its last lines.
         """
+        spell = self._mmdebstrap if tool == "mmdebstrap" else self._debootstrap
+        self._run(tool, plan, spell(plan, into), f"making Debian {plan.suite} with {tool}")
+
+    def add(self, plan: Plan, packages: Sequence[str], root: Path) -> None:
+        """Install packages in a root filesystem that was made before: mmdebstrap can do that too.
+
+        Raises:
+            ImageError: mmdebstrap is missing or fails; with its last lines.
+        """
+        words = self._mmdebstrap(plan, root, "custom", [f"--include={','.join(packages)}"])
+        self._run(TOOLS[0], plan, words, f"installing {', '.join(packages)} of {plan.suite}")
+
+    def _run(self, tool: str, plan: Plan, words: Sequence[str], purpose: str) -> None:
         path = self._programs.find(tool)
         if path is None:
             raise ImageError(_missing(tool))
-        spell = self._mmdebstrap if tool == "mmdebstrap" else self._debootstrap
         # Whatever this process's directory for temporary files is, the chroot has only this one.
         env = {"SOURCE_DATE_EPOCH": str(plan.epoch), "LC_ALL": "C.UTF-8"}
         env["TMPDIR"] = "/tmp"  # noqa: S108
-        purpose = f"making Debian {plan.suite} with {tool}"
-        command = [*self._apart, path, *spell(plan, into)]
-        self._programs.run(command, purpose, env, timeout=_PATIENCE)
+        self._programs.run([*self._apart, path, *words], purpose, env, timeout=_PATIENCE)
 
-    def _mmdebstrap(self, plan: Plan, into: Path) -> list[str]:
+    def _mmdebstrap(
+        self, plan: Plan, into: Path, variant: str = "minbase", more: Sequence[str] = ()
+    ) -> list[str]:
         skipped = (*_SKIPPED, "chroot/mount/dev") if self._single else _SKIPPED
         options = [f'--aptopt={name} "{value}"' for name, value in plan.acquire.items()]
         if self._single:
             options.append(f"--extract-hook={_DEVICES}")
         return [
-            *("--quiet", "--mode=root", "--variant=minbase", "--format=directory"),
+            *("--quiet", "--mode=root", f"--variant={variant}", "--format=directory", *more),
             *(f"--skip={','.join(skipped)}", '--aptopt=APT::Sandbox::User "root"'),
             *(*options, plan.suite, os.fspath(into), os.fspath(plan.sources)),
         ]

@@ -113,6 +113,7 @@ class Busybox:
     """The images `busybox` and `busybox:<version>`."""
 
     names = ("busybox",)
+    kinds = ("busybox",)
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell

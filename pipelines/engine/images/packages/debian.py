@@ -12,8 +12,10 @@ Theory of operation
     `fill` then removes: the next session pins anew.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +27,15 @@ from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
 from pipelines.engine.images.packages.bootstrap import Bootstrap, Plan
 from pipelines.engine.images.packages.mirror import Mirror
 from pipelines.engine.images.packages.programs import evidence
-from pipelines.engine.images.packages.release import Release, read_all
+from pipelines.engine.images.packages.release import Offered, Release, read_all
 from pipelines.engine.images.packages.room import room
-from pipelines.engine.images.packages.tidying import tidy
+from pipelines.engine.images.packages.tidying import tidy, untidy
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["Debian", "Wanted", "wanted"]
+__all__ = ["SUITES", "Debian", "Wanted", "epoch_of", "wanted"]
 
 _RECIPE = 1
-_SUITES = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
+SUITES = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
 _ARCHITECTURES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
 _TAG = re.compile(r"(?:(?P<name>[a-z]+)|(?P<number>\d+)(?P<point>\.\d+)?)(?P<slim>-slim)?")
 _DATE = "%Y%m%dT%H%M%SZ"
@@ -52,6 +54,7 @@ class Debian:
     """The images `debian`, `debian:<suite>`, `debian:<number>` and their `-slim` variants."""
 
     names = ("debian",)
+    kinds = ("debian",)
 
     def __init__(self, mirror: Mirror, bootstrap: Bootstrap, scratch: Path) -> None:
         self._mirror = mirror
@@ -94,25 +97,74 @@ class Debian:
             command=("bash",),
         )
 
+    def offered(self, pin: Pin, names: tuple[str, ...]) -> Offered:
+        """Tell which versions of packages the archive of a pin has; kept, as they never change.
+
+        Raises:
+            ImageError: the archive has another state by now.
+        """
+        suite, architecture = pin.versions["debian"], pin.versions["architecture"]
+        key = digest_json(["offered", suite, architecture, dict(pin.contents), list(names)]).hex
+        kept = self._scratch / "offered" / f"{key}.json"
+        with suppress(FileNotFoundError, ValueError):
+            return dict(json.loads(kept.read_text("utf-8")))
+        with room(self._scratch) as own:
+            releases, found = self._mirror.offered(suite, own, names)
+            if _states(releases, architecture) != pin.contents:
+                raise ImageError(f"Debian {suite} has changed just now; run again")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            new = own / "offered"
+            new.write_text(json.dumps(found, sort_keys=True), "utf-8")
+            new.rename(kept)
+        return found
+
     def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
         """Make the root filesystem."""
-        versions, contents = recipe["versions"], recipe["contents"]
-        suite, tool = versions["debian"], versions["tool"]
-        epoch = int(datetime.strptime(versions["date"], _DATE).replace(tzinfo=UTC).timestamp())
+        tool = recipe["versions"]["tool"]
+        with self._planned(recipe["versions"]) as plan:
+            self._bootstrap.make(tool, plan, into)
+        self._finish(recipe, into)
+
+    def add(
+        self,
+        recipe: Mapping[str, Any],
+        packages: Sequence[str],
+        root: Path,
+        then: Callable[[Path], None] = lambda _: None,
+    ) -> None:
+        """Install packages in the root filesystem of a recipe; `then` adds what is not packaged.
+
+        Raises:
+            ImageError: they can not be installed, or the archive has changed since the pin.
+        """
+        untidy(root)
+        with self._planned(recipe["versions"]) as plan:
+            self._bootstrap.add(plan, packages, root)
+        then(root)
+        self._finish(recipe, root)
+
+    @contextmanager
+    def _planned(self, versions: Mapping[str, str]) -> Iterator[Plan]:
+        suite, alone = versions["debian"], versions["tool"] == "debootstrap"
         with room(self._scratch) as own:
             file = own / "debian.sources"
-            file.write_text(self._mirror.sources(suite, alone=tool == "debootstrap"), "utf-8")
-            plan = Plan(suite, file, *self._mirror.main(), epoch, self._mirror.settings())
-            self._bootstrap.make(tool, plan, into)
-        made = read_all(into / "var/lib/apt/lists").values()
+            file.write_text(self._mirror.sources(suite, alone=alone), "utf-8")
+            settings = self._mirror.settings()
+            yield Plan(suite, file, *self._mirror.main(), epoch_of(versions), settings)
+
+    def _finish(self, recipe: Mapping[str, Any], root: Path) -> None:
+        """Check that what was used is what was pinned, and make it an image."""
+        versions, contents = recipe["versions"], recipe["contents"]
+        suite = versions["debian"]
+        made = read_all(root / "var/lib/apt/lists").values()
         if _states(made, versions["architecture"]) != contents:
             self._note(versions, contents).unlink(missing_ok=True)
             raise ImageError(
                 f"Debian {suite} has changed in the archive since the image was pinned, and its "
                 "former state is not to be had any more; run again to pin it anew"
             )
-        sources = self._mirror.shown(suite, into)
-        tidy(into, sources, slim=versions["variant"] == "slim", epoch=epoch)
+        sources = self._mirror.shown(suite, root)
+        tidy(root, sources, slim=versions["variant"] == "slim", epoch=epoch_of(versions))
 
     def _noted(self, versions: Mapping[str, str], contents: Mapping[str, str]) -> Path:
         """Make the file that a pin rests on, if it is not there."""
@@ -127,6 +179,11 @@ class Debian:
         return self._scratch / "archives" / name
 
 
+def epoch_of(versions: Mapping[str, str]) -> int:
+    """Give the moment that a recipe's files are no newer than, in seconds."""
+    return int(datetime.strptime(versions["date"], _DATE).replace(tzinfo=UTC).timestamp())
+
+
 def wanted(ref: Reference) -> Wanted:
     """Read a tag.
 
@@ -134,16 +191,16 @@ def wanted(ref: Reference) -> Wanted:
         ImageError: it is none of Debian's.
     """
     found = _TAG.fullmatch(ref.tag.replace("latest", "stable"))
-    if found is None or (found["number"] and found["number"] not in _SUITES):
+    if found is None or (found["number"] and found["number"] not in SUITES):
         raise ImageError(
             f"image {ref}: {ref.tag!r} is no suite or release of Debian that is known here; use "
-            f"one of {', '.join(_SUITES.values())}, {', '.join(_SUITES)} or stable, with -slim or "
+            f"one of {', '.join(SUITES.values())}, {', '.join(SUITES)} or stable, with -slim or "
             "without"
         )
     if found["name"]:
         return Wanted(found["name"], "", bool(found["slim"]))
     version = f"{found['number']}{found['point']}" if found["point"] else ""
-    return Wanted(_SUITES[found["number"]], version, bool(found["slim"]))
+    return Wanted(SUITES[found["number"]], version, bool(found["slim"]))
 
 
 def _states(releases: Iterable[Release], architecture: str) -> dict[str, str]:

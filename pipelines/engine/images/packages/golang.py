@@ -21,13 +21,13 @@ from pipelines.engine.images.packages.skeleton import make_skeleton, settle
 from pipelines.engine.images.packages.toolchain import Toolchain
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["Golang", "Place", "fingerprint_of"]
+__all__ = ["Golang", "Place", "check_version", "environment", "fingerprint_of"]
 
 _RECIPE = 1
 _KEPT = frozenset(("VERSION", "LICENSE", "PATENTS", "go.env", "bin", "lib", "pkg", "src"))
 _PROGRAMS = re.compile(r"bin/[^/]+|pkg/tool/[^/]+/[^/]+|lib/wasm/\w+_exec|.*\.(?:bash|rc|pl|sh)")
 _SUFFIXES = ("-scratch",)
-_DISTRIBUTIONS = re.compile(r"-(alpine|bookworm|bullseye|trixie|windows|nanoserver)")
+_DISTRIBUTIONS = re.compile(r"-(alpine|windows|nanoserver)")
 _VERSION = re.compile(r"\d+(?:\.\d+(?:(?:rc|beta)\d+)?(?:\.\d+)?)?")
 
 
@@ -50,6 +50,7 @@ class Golang:
     """The images `golang`, `golang:1`, `golang:1.26`, `golang:1.26.6`."""
 
     names = ("golang",)
+    kinds = ("golang",)
 
     def __init__(self, places: Sequence[Place], shell: Shell, scratch: Path) -> None:
         self._places = tuple(places)
@@ -63,7 +64,7 @@ class Golang:
     def pin(self, ref: Reference, platform: str) -> Pin:
         """Decide which release of Go a tag stands for."""
         del platform
-        found = self._newest(ref, _wanted(ref))
+        found = self.newest(ref, _wanted(ref))
         shell = self._shell.find()
         contents = {"busybox": shell.sha256}
         if found.fingerprint:
@@ -75,12 +76,7 @@ class Golang:
             contents=contents,
             origins={"go": found.origin, "busybox": shell.origin},
             evidence=(*found.evidence, *shell.evidence),
-            env=(
-                f"PATH=/go/bin:/usr/local/go/bin:{DEFAULT_PATH}",
-                f"GOLANG_VERSION={found.version}",
-                "GOTOOLCHAIN=local",
-                "GOPATH=/go",
-            ),
+            env=environment(found.version),
             workdir="/go",
         )
 
@@ -88,6 +84,11 @@ class Golang:
         """Make the root filesystem."""
         make_skeleton(into)
         self._shell.install(into, recipe["contents"]["busybox"])
+        self.lay(recipe, into)
+        settle(into)
+
+    def lay(self, recipe: Mapping[str, Any], into: Path) -> None:
+        """Add the toolchain and the directories of GOPATH to a root filesystem."""
         with room(self._scratch) as own:
             version = recipe["versions"]["go"]
             root = self._fetch(version, recipe["contents"].get("go", ""), own)
@@ -95,9 +96,13 @@ class Golang:
         for name in ("go", "go/bin", "go/src"):
             (into / name).mkdir()
             (into / name).chmod(0o1777)
-        settle(into)
 
-    def _newest(self, ref: Reference, tag: str) -> Toolchain:
+    def newest(self, ref: Reference, tag: str) -> Toolchain:
+        """Choose the release that a tag stands for.
+
+        Raises:
+            ImageError: nobody has one.
+        """
         problems: list[str] = []
         for place in self._places:
             try:
@@ -127,6 +132,26 @@ class Golang:
         )
 
 
+def environment(version: str) -> tuple[str, ...]:
+    """Give the variables of the official images."""
+    return (
+        f"PATH=/go/bin:/usr/local/go/bin:{DEFAULT_PATH}",
+        f"GOLANG_VERSION={version}",
+        "GOTOOLCHAIN=local",
+        "GOPATH=/go",
+    )
+
+
+def check_version(ref: Reference, version: str) -> None:
+    """Refuse what is no version of Go; "" is any.
+
+    Raises:
+        ImageError: it is none.
+    """
+    if version and not _VERSION.fullmatch(version):
+        raise ImageError(f"image {ref}: {ref.tag!r} is not a Go version; use one like golang:1.26")
+
+
 def fingerprint_of(root: Path) -> str:
     """Digest the parts of a toolchain that decide what it makes of a source."""
     total = hashlib.sha256()
@@ -147,13 +172,13 @@ def _wanted(ref: Reference) -> str:
     if (found := _DISTRIBUTIONS.search(tag)) is not None:
         raise ImageError(
             f"image {ref}: a package image has no {found[1]} userland; use "
-            f"golang:{tag[: found.start()]} (scratch with a static shell), or run on the Dagger "
-            "engine: --engine dagger"
+            f"golang:{tag[: found.start()]} (scratch with a static shell) or "
+            f"golang:{tag[: found.start()]}-bookworm (Debian, with git and gcc), or run on the "
+            "Dagger engine: --engine dagger"
         )
     for suffix in _SUFFIXES:
         tag = tag.removesuffix(suffix)
     if tag in {"latest", "scratch", "stable"}:
         return ""
-    if not _VERSION.fullmatch(tag):
-        raise ImageError(f"image {ref}: {ref.tag!r} is not a Go version; use one like golang:1.26")
+    check_version(ref, tag)
     return tag

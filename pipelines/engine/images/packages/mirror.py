@@ -7,7 +7,14 @@ from pathlib import Path
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.aptsources import Mirrors, Stanza, mirrors, stanzas
 from pipelines.engine.images.packages.programs import Programs
-from pipelines.engine.images.packages.release import Release, Source, fetch, written
+from pipelines.engine.images.packages.release import (
+    Offered,
+    Release,
+    Source,
+    fetch,
+    offered,
+    written,
+)
 
 __all__ = ["VARIABLE", "Mirror", "keyring_in"]
 
@@ -43,6 +50,16 @@ class Mirror:
             suite = self._fetch(self._sources(suite, alone=True), room / "alias")[0].codename
         found = self._fetch(self._sources(suite, alone=alone), room / "suite")
         return sorted(found, key=lambda release: release.codename != suite)
+
+    def offered(
+        self, suite: str, room: Path, names: Sequence[str]
+    ) -> tuple[list[Release], Offered]:
+        """Tell which versions of packages a suite has, and the state that says so."""
+        file = room / "debian.sources"
+        file.write_text(self.sources(suite, alone=False), "utf-8")
+        apts = self._apt("apt-get"), self._apt("apt-cache")
+        releases, found = offered(self._programs, apts, file, room, names)
+        return list(releases.values()), found
 
     def main(self) -> tuple[str, str]:
         """Give the main archive's address and keyring."""

@@ -16,7 +16,9 @@ from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.aptsources import Archive
 from pipelines.engine.images.packages.programs import Programs
 
-__all__ = ["Release", "Source", "fetch", "read", "read_all", "written"]
+__all__ = ["Offered", "Release", "Source", "fetch", "offered", "read", "read_all", "written"]
+
+Offered = Mapping[str, str]  # packages to their newest versions
 
 _FIELD = re.compile(r"([A-Za-z0-9-]+):\s*(.*)")
 _HASH = re.compile(r" ([0-9a-f]{64})\s+\d+\s+(\S+)")
@@ -95,17 +97,45 @@ def fetch(
     Raises:
         ImageError: apt can not get one, or does not trust it.
     """
+    return _update(programs, apt, file, scratch, f"the state of {suite}")
+
+
+def offered(
+    programs: Programs, apts: tuple[str, str], file: Path, scratch: Path, names: Sequence[str]
+) -> tuple[dict[str, Release], Offered]:
+    """Let apt get the package indexes too, and read the newest versions of packages.
+
+    `apts` are the paths of apt-get and apt-cache.
+
+    Raises:
+        ImageError: apt can not get them.
+    """
+    releases = _update(programs, apts[0], file, scratch, "")
+    command = [apts[1], "-c", str(scratch / "apt.conf"), "madison", *names]
+    rows = programs.run(command, "reading Debian's package indexes").splitlines()
+    found: dict[str, str] = {}
+    for name, version, *_ in (map(str.strip, row.split("|")) for row in rows if "|" in row):
+        found.setdefault(name, version)  # the newest comes first
+    return releases, found
+
+
+def _update(
+    programs: Programs, apt: str, file: Path, scratch: Path, state: str
+) -> dict[str, Release]:
+    """Run apt's update; only for the Release files if it is for a `state`."""
+    settings = "#clear Acquire::IndexTargets;\n" if state else ""
     lists = scratch / "lists"
     (lists / "partial").mkdir(parents=True)
     config = scratch / "apt.conf"
     config.write_text(
         "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
-        f'#clear Acquire::IndexTargets;\nDir::State::Lists "{lists}";\nDir::Cache "{scratch}";\n'
+        f'{settings}Dir::State::Lists "{lists}";\nDir::Cache "{scratch}";\n'
         f'Dir::Etc::SourceList "{file}";\nDir::Etc::SourceParts "/dev/null";\n'
+        'Dir::State::Status "/dev/null";\nAcquire::Languages "none";\n'
         'APT::Sandbox::User "";\nAPT::Update::Error-Mode "any";\n',
         "utf-8",
     )
     command = [apt, "-q", "-c", str(config), "update"]
-    purpose = f"asking the host's Debian mirror for the state of {suite}"
+    purpose = f"asking the host's Debian mirror for {state or 'its packages'}"
     programs.run(command, purpose, env={"LC_ALL": "C.UTF-8"})
     return read_all(lists)

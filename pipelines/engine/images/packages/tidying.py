@@ -9,13 +9,12 @@ directories, because maintainer scripts link into them.
 import errno
 import os
 import shutil
-import stat
 from pathlib import Path
 
 from pipelines.engine.errors import ImageError, StoreFull
 from pipelines.engine.images.packages.copying import write_file
 
-__all__ = ["tidy"]
+__all__ = ["clamp", "tidy", "untidy"]
 
 _EMPTIED = (
     *("dev", "proc", "run", "sys", "tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists"),
@@ -75,11 +74,17 @@ def tidy(root: Path, sources: str, *, slim: bool, epoch: int) -> None:
             write_file(root / "etc/dpkg/dpkg.cfg.d/90slim", _SLIM)
             for name in _DOCUMENTATION:
                 _strip(root / "usr/share" / name)
-        _clamp(os.fspath(root), epoch)
+        clamp(os.fspath(root), epoch)
     except OSError as exc:
         if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StoreFull(f"no room to make an image in {root}") from exc
         raise ImageError(f"tidying an image: {exc.filename}: {exc.strerror}") from exc
+
+
+def untidy(root: Path) -> None:
+    """Take away what would be in the way of installing from outside; `tidy` brings it back."""
+    for name in ("etc/apt/apt.conf.d/90container", "etc/apt/sources.list.d/debian.sources"):
+        (root / name).unlink(missing_ok=True)
 
 
 def _clear(root: Path) -> None:
@@ -118,7 +123,7 @@ def _strip(directory: Path) -> None:
                 os.unlink(f"{level}/{name}")
 
 
-def _clamp(root: str, epoch: int) -> None:
+def clamp(root: str, epoch: int) -> None:
     """Make nothing newer than the epoch; directories last, as changes below touch them."""
     limit = epoch * 10**9
     levels = [root]
@@ -135,6 +140,5 @@ def _clamp(root: str, epoch: int) -> None:
 
 def _age(path: str, limit: int) -> None:
     found = os.lstat(path)
-    if found.st_mtime_ns > limit or stat.S_ISLNK(found.st_mode):
-        moment = min(found.st_mtime_ns, limit)
-        os.utime(path, ns=(moment, moment), follow_symlinks=False)
+    if found.st_mtime_ns > limit:  # never touch another: in a stack it is a layer's below
+        os.utime(path, ns=(limit, limit), follow_symlinks=False)
