@@ -6,7 +6,7 @@ What most sessions do not need (package images, images that leave) is imported w
 asked for: a session's start is in the way of every run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
