@@ -11,7 +11,7 @@ PACKAGE = ROOT / "pipelines"
 
 VALUES = {
     "digest", "errors", "events", "op", "patterns", "refs", "remote", "result", "tree", "treeops",
-    "treepath", "version",
+    "treepath", "version", "web",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -28,6 +28,7 @@ ENGINE = {
     "treeops": set(),
     "treepath": set(),
     "version": set(),
+    "web": set(),
     "keys": set(),
     "solver": {"keys"},
     "store": set(),
@@ -42,7 +43,7 @@ ENGINE = {
     "upkeep": {"snapshots", "store"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
-    "world": {"run", "sources", "store"},
+    "world": {"images", "run", "sources", "store"},
     "assembly": {"ground", "images", "run", "sandbox", "snapshots", "solver", "store", "world"},
     "engine": {
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",

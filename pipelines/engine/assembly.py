@@ -130,10 +130,7 @@ def assemble(
     """Wire the parts; what needs closing goes on the stack."""
     events = Events(settings.events)
     blobs, files = Blobs(layout), Files(layout, owners=settings.mode != "single")
-    snapshots, why = choose(layout.snapshots, lease.path)
-    if why:
-        events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
-    stack.callback(snapshots.close)
+    snapshots = _snapshots(layout, lease, events, stack)
     records, locks = Records(layout, snapshots.exists), Locks(layout)
     stack.callback(records.close)
     stack.callback(locks.close)
@@ -148,6 +145,7 @@ def assemble(
     outgoing = Outgoing(images, layout.snapshots, files)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     world = World(layout, files, lease.path / "session", environ, sandbox.group)
+    stack.callback(world.close)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages),
@@ -174,6 +172,14 @@ def assemble(
         outgoing,
         world,
     )
+
+
+def _snapshots(layout: Layout, lease: Lease, events: Events, stack: ExitStack) -> Snapshots:
+    snapshots, why = choose(layout.snapshots, lease.path)
+    if why:
+        events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
+    stack.callback(snapshots.close)
+    return snapshots
 
 
 def _rooms(

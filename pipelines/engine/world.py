@@ -19,6 +19,7 @@ from pipelines.engine.tree import Tree
 
 if TYPE_CHECKING:
     from pipelines.engine.run.git import GitSources
+    from pipelines.engine.run.http import HttpSources
 
 __all__ = ["World"]
 
@@ -49,6 +50,15 @@ class World:
         remotes = Remotes(self._session / "memory", self._environ, self._group)
         return GitSources(remotes, Mirrors(self._layout), self._files, self._session / "git")
 
+    @cached_property
+    def _http(self) -> "HttpSources":
+        from pipelines.engine.images.registry.transport import Http
+        from pipelines.engine.run.http import HttpSources
+        from pipelines.engine.store.mirrors import Downloads
+
+        downloads = Downloads(self._layout)
+        return HttpSources(Http(self._environ), self._files, downloads, self._session / "http")
+
     @property
     def smudges(self) -> bool:
         """Whether LFS pointers become files here."""
@@ -70,10 +80,15 @@ class World:
 
     async def body(self, source: HttpSource) -> tuple[str, int]:
         """Pin a download."""
-        raise NotImplementedError
+        return await self._http.body(source)
 
     async def make(self, op: GitTree | HttpFile, local: Tree | None, slot: anyio.Semaphore) -> Tree:
         """Make the tree of what is pinned."""
         if isinstance(op, GitTree):
             return await self._git.tree(op, local, slot)
-        raise NotImplementedError
+        return await self._http.file(op)
+
+    def close(self) -> None:
+        """End what is in the air."""
+        if "_http" in self.__dict__:
+            self._http.http.close()

@@ -14,6 +14,7 @@ from pipelines.engine.api import (
     file,
     git,
     host,
+    http,
     imaging,
     looking,
     mounting,
@@ -51,5 +52,5 @@ _LOADERS = {f"load{kind}FromID": root.loader(kind) for kind in _OBJECTS}
 
 FIELDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     **_OBJECTS,
-    "Query": {**root.FIELDS, "git": git.git, **_LOADERS},
+    "Query": {**root.FIELDS, "git": git.git, "http": http.http, **_LOADERS},
 }

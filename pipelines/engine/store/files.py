@@ -120,13 +120,22 @@ class Files:
         path = self.path(entry)
         if path.exists():
             return path
-        if variant := self._variant(entry.content):
+        if variant := self.find(entry.content):
             return self.ingest(entry, variant)
         if origin := self._origins.get(entry.content):
             return self.ingest(entry, origin)
         raise ContentMissing(
             f"file content {entry.content} ({entry.size} bytes) is not in the store"
         )
+
+    def find(self, content: str) -> Path | None:
+        """Say where content (hex) is, whatever its file's mode and owner; None if nowhere."""
+        shard = f"{self.root}/{content[:2]}"
+        try:
+            names = os.listdir(shard)
+        except FileNotFoundError:
+            return None
+        return next((Path(shard, n) for n in names if n.startswith(content)), None)
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open the content for reading.
@@ -138,7 +147,7 @@ class Files:
         try:
             return open(f"{self.root}/{self.name(entry)}", "rb")
         except FileNotFoundError:
-            return open(self._variant(entry.content) or self.ensure(entry), "rb")
+            return open(self.find(entry.content) or self.ensure(entry), "rb")
 
     def read(self, entry: Entry, limit: int | None = None) -> bytes:
         """Read the content, or its first `limit` bytes."""
@@ -198,14 +207,6 @@ class Files:
             and (found.st_uid, found.st_gid) == owner
             and entry.mtime in {None, int(found.st_mtime)}
         )
-
-    def _variant(self, content: str) -> str | None:
-        shard = f"{self.root}/{content[:2]}"
-        try:
-            names = os.listdir(shard)
-        except FileNotFoundError:
-            return None
-        return next((f"{shard}/{n}" for n in names if n.startswith(content)), None)
 
     def _make_shard(self, entry: Entry) -> None:
         """Make the directory of a content's first two digits; 256 at once would take long."""
