@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "digest", "errors", "events", "op", "patterns", "refs", "remote", "result", "tree", "treeops",
-    "treepath", "version", "web",
+    "digest", "errors", "events", "filemode", "op", "patterns", "refs", "remote", "result",
+    "tree", "treecopy", "treeops", "treepath", "version", "web",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -19,12 +19,14 @@ ENGINE = {
     "digest": set(),
     "errors": set(),
     "events": set(),
+    "filemode": set(),
     "op": set(),
     "patterns": set(),
     "refs": set(),
     "remote": set(),
     "result": set(),
     "tree": set(),
+    "treecopy": set(),
     "treeops": set(),
     "treepath": set(),
     "version": set(),
@@ -35,9 +37,10 @@ ENGINE = {
     "snapshots": set(),
     "sandbox": set(),
     "images": set(),
+    "dockerfile": set(),
     "sources": set(),
     "run": {"images", "keys", "sandbox", "snapshots", "sources", "store"},
-    "api": {"keys", "solver"},
+    "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
     "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
     "upkeep": {"snapshots", "store"},

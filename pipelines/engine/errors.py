@@ -3,7 +3,8 @@
     EngineError
     ├── ExecFailed          a command ended with an exit code that was not expected
     ├── QueryError          the query itself is wrong: unknown field, bad argument
-    │   └── UnsupportedField    the schema has it, the embedded engine does not do it
+    │   ├── UnsupportedField    the schema has it, the embedded engine does not do it
+    │   └── DockerfileError     a Dockerfile is wrong: file, line and what is wrong there
     ├── PathError           a path is missing, is of another kind, or leaves its root
     ├── SourceError         a host path, archive or reference can not be read
     ├── ImageError          an image can not be resolved, assembled or parsed
@@ -26,6 +27,7 @@ from typing import Any
 __all__ = [
     "Cancelled",
     "ContentMissing",
+    "DockerfileError",
     "EngineError",
     "ExecFailed",
     "ImageError",
@@ -101,6 +103,21 @@ class UnsupportedField(QueryError):
     def extensions(self) -> dict[str, Any]:
         """Name the field beside the type."""
         return {"_type": self.code, "field": self.field}
+
+
+class DockerfileError(QueryError):
+    """A Dockerfile is wrong, or asks for what can not be done here."""
+
+    code = "DOCKERFILE_ERROR"
+
+    def __init__(self, file: str, line: int, what: str) -> None:
+        super().__init__(f"{file}:{line}: {what}")
+        self.file = file
+        self.line = line
+
+    def extensions(self) -> dict[str, Any]:
+        """Say where, beside the type."""
+        return {"_type": self.code, "file": self.file, "line": self.line}
 
 
 class PathError(EngineError):
