@@ -29,6 +29,7 @@ __all__ = [
     "rename",
     "select",
     "touch",
+    "wrapped",
     "write",
 ]
 
@@ -49,10 +50,16 @@ def _existing(tree: Tree, path: str, shown: str = "") -> tuple[str, Entry]:
 def select(tree: Tree, path: str, kind: str = "dir", *, shown: str = "") -> Tree:
     """Take out a directory, or with kind "file" one file; `shown` is the path for messages.
 
+    With kind "any", whatever it is: a tree with one name at its top.
+
     Raises:
         PathError: it is missing or of the other kind.
     """
     at, entry = _existing(tree, path, shown)
+    if kind == "any":
+        kind = "dir" if entry.kind == "dir" else "file"
+        taken = select(tree, path, kind, shown=shown)
+        return wrapped(taken) if kind == "dir" else taken
     if kind == "file":
         if entry.kind != "file":
             raise PathError(f"path {shown or path} is a directory, not a file")
@@ -63,6 +70,11 @@ def select(tree: Tree, path: str, kind: str = "dir", *, shown: str = "") -> Tree
         return tree
     prefix, cut = at + "/", len(at) + 1
     return Tree({p[cut:]: e for p, e in tree.items() if p.startswith(prefix)})
+
+
+def wrapped(tree: Tree) -> Tree:
+    """Put all of a tree into one directory: what stands for any kind has one name at its top."""
+    return Tree({"d": DIRECTORY, **{f"d/{path}": entry for path, entry in tree.items()}})
 
 
 def file_name(path: str, at: str) -> str:

@@ -17,6 +17,7 @@ is the main output.
 """
 
 from pipelines.engine.op.base import UNKEYED, Edge, Op, key
+from pipelines.engine.op.copying import Lay, Pick, Put
 from pipelines.engine.op.execs import (
     CacheMount,
     CacheVolume,
@@ -71,10 +72,13 @@ __all__ = [
     "HostTree",
     "HttpFile",
     "HttpSource",
+    "Lay",
     "Link",
     "MakeDir",
     "Mount",
     "Op",
+    "Pick",
+    "Put",
     "Remove",
     "Rename",
     "Replace",

@@ -38,11 +38,16 @@ class CacheVolume:
     sharing: str = field(default="SHARED", metadata=UNKEYED)
     owner: str = field(default="", metadata=UNKEYED)
     seed: Edge | None = field(default=None, metadata=UNKEYED)
+    mode: int | None = field(default=None, metadata=UNKEYED)
 
 
 @dataclass(frozen=True, slots=True)
 class DirMount:
-    """A tree or snapshot mounted at a path; `file` says that it is a single file."""
+    """A tree or snapshot mounted at a path.
+
+    `file` says that what is mounted is the one name at the tree's top, and that changes of it
+    are not kept.
+    """
 
     target: str
     source: Edge
@@ -57,6 +62,7 @@ class CacheMount:
 
     target: str
     volume: CacheVolume
+    readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,10 @@ class Remove(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Select(Op):
-    """Take a directory or a file out of a tree or snapshot: gives a tree."""
+    """Take a directory or a file out of a tree or snapshot: gives a tree.
+
+    With `kind` "any" the tree has one name at its top: the file, or a directory.
+    """
 
     base: Edge
     path: str

@@ -213,7 +213,7 @@ class Rooms:
                     source = self._tree(room, mount, sources[mount.target])
                     _place(room, mount.target, source, readonly=mount.readonly)
                 case CacheMount():
-                    _place(room, mount.target, volumes[mount.target])
+                    _place(room, mount.target, volumes[mount.target], readonly=mount.readonly)
                 case TempMount():
                     _place(room, mount.target, None, size=mount.size)
                 case SecretMount():
@@ -242,7 +242,7 @@ class Rooms:
             else:
                 room.kept[mount.target] = active
         if mount.file and isinstance(source, Tree):
-            path = path / source.file[0]
+            path = path / next(iter(source)).partition("/")[0]
         return path
 
     def _secret(self, room: Room, mount: SecretMount, value: bytes) -> Path:

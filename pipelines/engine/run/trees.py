@@ -11,11 +11,12 @@ Theory of operation
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from pipelines.engine import filemode, treecopy, treeops
 from pipelines.engine import op as ops
-from pipelines.engine import treeops
+from pipelines.engine.errors import PathError
 from pipelines.engine.patterns import Matcher, is_pattern
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.contents import Contents
@@ -28,6 +29,7 @@ from pipelines.engine.snapshots.reading import Hashes, scan_stack
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.treecopy import TreeSource
 from pipelines.engine.treepath import resolve
 
 __all__ = ["Trees"]
@@ -108,11 +110,17 @@ class Trees:
                 return treeops.rename(self.tree(inputs[0]), op.name)
             case ops.Replace():
                 return self._replace(op, self.tree(inputs[0]))
+            case ops.Pick():
+                return self._pick(op, inputs[0])
+            case ops.Put():
+                return self._put(op, inputs[0], [self.tree(value) for value in inputs[1:]])
+            case ops.Lay():
+                return _laid(*inputs)
         raise TypeError(f"not an operation on trees: {type(op).__name__}")
 
     def tree(self, value: Value) -> Tree:
         """Give a tree as it is and a snapshot as a tree."""
-        return value if isinstance(value, Tree) else self._scan(value, "", "dir")
+        return value if isinstance(value, Tree) else self.scan(value, "", "dir")
 
     def layer_of(self, tree: Tree, owner: str = "") -> str:
         """Make a layer of a tree, once; `owner` (numbers) replaces every owner in it."""
@@ -178,12 +186,16 @@ class Trees:
     def _select(self, op: ops.Select, base: Value) -> Tree:
         if isinstance(base, Tree):
             return treeops.select(base, op.path, op.kind)
-        return self._scan(base, op.path, op.kind)
+        return self.scan(base, op.path, op.kind)
 
-    def _scan(self, snapshot: Snapshot, path: str, kind: str) -> Tree:
+    def scan(self, snapshot: Snapshot, path: str, kind: str) -> Tree:
         """Read a directory or file of a snapshot; its files become the store's."""
-        stack = self._stack(snapshot)
+        stack = self.stack(snapshot)
         at = resolve(stack, path)
+        if kind == "any":
+            entry = stack.get(at) if at else None
+            tree = self.scan(snapshot, path, "dir" if not at or _is_dir(entry) else "file")
+            return treeops.wrapped(tree) if not at or _is_dir(entry) else tree
         treeops.select(stack.around([at]), at, kind, shown=path)
 
         def adopt(file: Path, entry: Entry) -> None:
@@ -198,13 +210,13 @@ class Trees:
             return base
         if isinstance(base, Tree):
             return treeops.chown(base, op.path, owner)
-        stack = self._stack(base)
+        stack = self.stack(base)
         at = resolve(stack, op.path)
         entry = stack.get(at) if at else None
         if entry is not None and entry.kind != "dir":
-            file = self._scan(base, at, "file")
+            file = self.scan(base, at, "file")
             return self._change(base, at, lambda tree, to: treeops.copy_file(tree, file, to, owner))
-        below = self._scan(base, at, "dir")
+        below = self.scan(base, at, "dir")
         return self._change(
             base,
             at,
@@ -215,7 +227,7 @@ class Trees:
     def _remove(self, op: ops.Remove, base: Value) -> Value:
         if isinstance(base, Tree):
             return treeops.remove(base, op.paths, op.kind)
-        stack = self._stack(base)
+        stack = self.stack(base)
         plain = [path for path in op.paths if not is_pattern(path)]
         gone = [resolve(stack, path, follow=False) for path in plain]
         present = stack.around([at for at in gone if at])
@@ -242,6 +254,26 @@ class Trees:
         made = self._files.write(text, entry.mode, entry.uid, entry.gid, entry.mtime)
         return Tree({name: made})
 
+    def _pick(self, op: ops.Pick, base: Value) -> Tree:
+        source = TreeSource(base) if isinstance(base, Tree) else _Scanned(self, base)
+        try:
+            return treecopy.pick(source, op.path, op.exclude, with_parents=op.parents)
+        except PathError as exc:
+            raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
+
+    def _put(self, op: ops.Put, base: Value, pieces: Sequence[Tree]) -> Value:
+        owner = self._owner(op.owner, base)
+        mode = filemode.parse(op.mode) if op.mode else None
+        into = op.path.endswith("/")
+
+        def put(tree: Tree, at: str) -> Tree:
+            return treecopy.put(tree, pieces, at, into=into, owner=owner, mode=mode)
+
+        try:
+            return self._change(base, op.path, put, below=treecopy.names(pieces))
+        except PathError as exc:
+            raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
+
     # --- pieces ----------------------------------------------------------------------------
 
     def _change(
@@ -251,12 +283,12 @@ class Trees:
         change: Change,
         *,
         follow: bool = True,
-        below: Tree | None = None,
+        below: Iterable[str] | None = None,
     ) -> Value:
         """Apply a change at a path: to the tree, or to what the snapshot has around it."""
         if isinstance(base, Tree):
             return change(base, path)
-        stack = self._stack(base)
+        stack = self.stack(base)
         at = resolve(stack, path, follow=follow)
         touched = [at]
         if below is not None:
@@ -275,13 +307,14 @@ class Trees:
 
         return Snapshot((*base.layers, self._snapshots.add(fill, made)))
 
-    def _stack(self, snapshot: Snapshot) -> Stack:
+    def stack(self, snapshot: Snapshot) -> Stack:
+        """Show a snapshot's entries, without reading files."""
         return Stack(level_of(self._root, snapshot.layers))
 
     def _owner(self, text: str, base: Value) -> treeops.Owner | None:
         def read(path: str) -> bytes:
             if isinstance(base, Snapshot):
-                return self._stack(base).read(path)
+                return self.stack(base).read(path)
             at = resolve(base, path)
             return self._bytes(base[at]) if at in base else b""
 
@@ -307,3 +340,28 @@ class Trees:
             return self._bytes(entry).decode("utf-8", "surrogateescape").splitlines()
 
         return treeops.keep(tree, matcher, Gitignore(load).ignores)
+
+
+class _Scanned:
+    """A snapshot as a source of pieces: read as far as it is asked for."""
+
+    def __init__(self, trees: Trees, snapshot: Snapshot) -> None:
+        self._trees = trees
+        self._snapshot = snapshot
+        self.get = trees.stack(snapshot).get
+
+    def below(self, path: str) -> Tree:
+        return self._trees.scan(self._snapshot, path, "dir")
+
+    def file(self, path: str) -> Entry:
+        return self._trees.scan(self._snapshot, path, "file").file[1]
+
+
+def _is_dir(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == "dir"
+
+
+def _laid(base: Value, upper: Value) -> Snapshot:
+    assert isinstance(base, Snapshot)
+    assert isinstance(upper, Snapshot)
+    return Snapshot((*base.layers, *upper.layers))

@@ -159,6 +159,8 @@ class Volumes:
         draft.chmod(0o755)
         if fill is not None:
             fill(draft)
+        if volume.mode is not None:
+            draft.chmod(volume.mode)
         if volume.owner:
             uid, _, gid = volume.owner.partition(":")
             os.chown(draft, int(uid), int(gid or uid))

@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
+from pipelines.engine import filemode, treecopy, treeops, treepath
 from pipelines.engine import op as ops
-from pipelines.engine import treeops, treepath
 from pipelines.engine.api.query import answer
 from pipelines.engine.api.session import Session
 from pipelines.engine.digest import digest_bytes
@@ -42,6 +42,10 @@ class FakeEngine:
     ran: list[ops.Exec] = field(default_factory=list)
     exported: list[tuple[Any, ...]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def warning(self, text):
+        self.warnings.append(text)
 
     async def solve(self, op):
         await anyio.lowlevel.checkpoint()
@@ -103,6 +107,13 @@ class FakeEngine:
                 return treeops.diff(*inputs)
             case ops.Touch():
                 return treeops.touch(inputs[0], op.timestamp)
+            case ops.Pick():
+                source = treecopy.TreeSource(inputs[0])
+                return treecopy.pick(source, op.path, op.exclude, with_parents=op.parents)
+            case ops.Put():
+                return self._put(op, *inputs)
+            case ops.Lay():
+                return treeops.copy_tree(*inputs, "")
             case ops.Rename():
                 return treeops.rename(inputs[0], op.name)
             case ops.Chown():
@@ -116,6 +127,14 @@ class FakeEngine:
                     {name: self.entry(data.replace(op.search, op.replacement, count).encode())}
                 )
         raise AssertionError(op)
+
+    def _put(self, op, base, *pieces):
+        mode = filemode.parse(op.mode) if op.mode else None
+        user, _, group = op.owner.partition(":")
+        owner = (int(user), int(group or user)) if user else None
+        into = op.path.endswith("/")
+        at = op.path.strip("/")
+        return treecopy.put(base, pieces, at, into=into, owner=owner, mode=mode)
 
     async def status(self, edge, path, follow):
         return treepath.status(await self.tree(edge), path, follow=follow)
