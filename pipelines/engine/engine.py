@@ -73,6 +73,10 @@ class Engine:
         """What lies beyond this machine."""
         return self._parts.world
 
+    def warning(self, text: str) -> None:
+        """Tell the user of something that is no error."""
+        self._parts.run.events.warning(text)
+
     async def solve(self, op: Op) -> Result:
         """Give an op's result."""
         return await self._solver.solve(op)

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.engine.api.values import Healthcheck, Port
 from pipelines.engine.digest import canonical
 
-__all__ = ["Config", "put", "take"]
+__all__ = ["Config", "Step", "put", "take"]
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -26,8 +26,25 @@ def take(pairs: Pairs, name: str) -> Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One entry of an image's history; `empty` says that it made no layer."""
+
+    created_by: str
+    empty: bool = False
+    comment: str = ""
+
+    def image(self) -> dict[str, Any]:
+        """Write the image config's form."""
+        row: dict[str, Any] = {"created_by": self.created_by, "comment": self.comment}
+        return {name: value for name, value in (row | {"empty_layer": self.empty}).items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """The configuration; None for entrypoint and arguments that nobody set."""
+    """The configuration; None for entrypoint and arguments that nobody set.
+
+    `history` tells what was done since the base image, if a Dockerfile says so.
+    """
 
     env: Pairs = ()
     workdir: str = ""
@@ -40,6 +57,10 @@ class Config:
     healthcheck: Healthcheck | None = None
     volumes: tuple[str, ...] = ()
     stop_signal: str = ""
+    shell: tuple[str, ...] = ()
+    onbuild: tuple[str, ...] = ()
+    author: str = ""
+    history: tuple[Step, ...] = ()
 
     @classmethod
     def of_image(cls, document: Mapping[str, Any]) -> "Config":
@@ -58,6 +79,9 @@ class Config:
             healthcheck=Healthcheck.of_image(health) if health else None,
             volumes=tuple(config.get("Volumes") or ()),
             stop_signal=config.get("StopSignal") or "",
+            shell=tuple(config.get("Shell") or ()),
+            onbuild=tuple(config.get("OnBuild") or ()),
+            author=document.get("author") or "",
         )
 
     def over(self, older: "Config") -> "Config":
@@ -72,7 +96,7 @@ class Config:
         )
 
     def document(self, platform: str) -> str:
-        """Write the OCI config document, canonical, without `rootfs` and `history`."""
+        """Write the OCI config document, canonical, without `rootfs`."""
         os, _, rest = platform.partition("/")
         architecture, _, variant = rest.partition("/")
         config: dict[str, Any] = {
@@ -86,6 +110,8 @@ class Config:
             "Healthcheck": self.healthcheck.image() if self.healthcheck else None,
             "Volumes": {path: {} for path in self.volumes},
             "StopSignal": self.stop_signal,
+            "Shell": list(self.shell),
+            "OnBuild": list(self.onbuild),
         }
         document: dict[str, Any] = {
             "os": os,
@@ -94,6 +120,10 @@ class Config:
         }
         if variant:
             document["variant"] = variant
+        if self.author:
+            document["author"] = self.author
+        if self.history:
+            document["history"] = [step.image() for step in self.history]
         return canonical(document).decode()
 
 

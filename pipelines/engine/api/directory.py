@@ -5,14 +5,14 @@ something needs it, so a chain of `directory` calls is one op, and a container's
 the very edge that its commands start from.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pipelines.engine import treepath
 from pipelines.engine.api.file import File, owned
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import EngineError, PathError
+from pipelines.engine.errors import EngineError, PathError, UnsupportedField
 from pipelines.engine.op import (
     Chown,
     Copy,
@@ -201,10 +201,37 @@ def refuse(_session: Session, it: object, *, err: str) -> object:
     return it
 
 
+async def docker_build(
+    session: Session,
+    it: Directory,
+    *,
+    dockerfile: str,
+    platform: str | None,
+    build_args: tuple[Mapping[str, str], ...],
+    target: str,
+    secrets: tuple[Any, ...],
+    no_init: bool,  # noqa: ARG001  # the sandbox is its own init
+    ssh: object,
+) -> object:
+    """Build a container from a Dockerfile.
+
+    Raises:
+        UnsupportedField: an ssh agent is to be handed over.
+    """
+    if ssh is not None:
+        raise UnsupportedField("Directory.dockerBuild(ssh)", "no ssh agent is handed to commands")
+    # Most sessions have no Dockerfile.
+    from pipelines.engine.api.docker.build import build
+
+    arguments = {row["name"]: row["value"] for row in build_args}
+    return await build(session, it, dockerfile, platform or "", arguments, target, secrets)
+
+
 FIELDS: dict[str, Callable[..., Any]] = {
     "chown": chown,
     "diff": diff,
     "directory": directory,
+    "dockerBuild": docker_build,
     "file": file,
     "filter": filter_,
     "withDirectory": with_directory,

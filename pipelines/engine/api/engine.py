@@ -95,6 +95,10 @@ class Engine(Protocol):
         """What lies beyond this machine."""
         ...
 
+    def warning(self, text: str) -> None:
+        """Tell the user of something that is no error."""
+        ...
+
     async def solve(self, op: Op) -> Result:
         """Give an op's result, from the cache or by running it."""
         ...

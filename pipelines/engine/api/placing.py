@@ -16,9 +16,11 @@ from pipelines.engine.op import (
     Copy,
     Edge,
     Exec,
+    Lay,
     Link,
     MakeDir,
     Op,
+    Put,
     Remove,
     Rootfs,
     Scratch,
@@ -168,9 +170,9 @@ def with_rootfs(_session: Session, it: Container, *, directory: Directory) -> Co
 
 def _gives_snapshot(op: Op) -> bool:
     """Tell what a command can start from: changes of a snapshot are one, all else is a tree."""
-    while isinstance(op, Write | MakeDir | Link | Copy | Remove | Chown):
+    while isinstance(op, Write | MakeDir | Link | Copy | Remove | Chown | Put):
         op = op.base.op
-    return isinstance(op, Exec | Rootfs | Scratch)
+    return isinstance(op, Exec | Rootfs | Scratch | Lay)
 
 
 def directory(_session: Session, it: Container, *, path: str, expand: bool) -> Directory:

@@ -60,7 +60,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """A container's health check; durations as they were given, "" where they were not."""
+    """A container's health check; durations as they were given, "" where they were not.
+
+    Without arguments it says that there is to be none, whatever the base image had.
+    """
 
     TYPE: ClassVar[str] = "HealthcheckConfig"
 
@@ -95,7 +98,7 @@ class Healthcheck:
             "StartInterval": nanoseconds(self.start_interval),
             "Retries": self.retries,
         }
-        test = ["CMD-SHELL" if self.shell else "CMD", *self.args]
+        test = ["CMD-SHELL" if self.shell else "CMD", *self.args] if self.args else ["NONE"]
         return {"Test": test} | {name: number for name, number in numbers.items() if number}
 
 

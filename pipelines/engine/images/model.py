@@ -226,8 +226,9 @@ def with_layers(
     """Give a config with these diff_ids, and one history entry that is not empty for each.
 
     `base` is the config of the image that this one was made from, with the number of its
-    layers, which are the lowest of these: what it tells of them stays as it is. A history that
-    does not fit the layers is worth nothing and left out. `epoch` is the time of all the rest.
+    layers, which are the lowest of these: what it tells of them stays as it is. The config's own
+    history goes on from there. A history that does not fit the layers is worth nothing and left
+    out. `epoch` is the time of all the rest.
     """
     when = rfc3339(epoch or 0)
     plain = {"created": when, "created_by": "pipelines"}
@@ -236,7 +237,9 @@ def with_layers(
     told = sum(1 for entry in history if not entry.get("empty_layer"))
     if told > count:  # it tells of layers that are not in this image
         history, told = [], 0
-    history += [plain] * (len(layers) - told)
+    own = [{"created": when, **entry} for entry in config.get("history") or ()]
+    fits = sum(1 for entry in own if not entry.get("empty_layer")) == len(layers) - told
+    history += own if own and fits else [plain] * (len(layers) - told)
     rootfs = {"type": "layers", "diff_ids": list(layers)}
     made = {"created": when, "architecture": "amd64", "os": "linux"}
     return made | dict(config) | {"rootfs": rootfs, "history": history}
