@@ -4,6 +4,7 @@
     words         a statement's words, JSON form and flags
     expand        `$NAME`, `${NAME:-word}` and the rest of it
     instructions  what a Dockerfile is made of
+    arguments     what an instruction is given: flags, lists, pairs
     parse         statements to instructions
     mounts        what `RUN --mount=` says
     ignore        .dockerignore

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.engine.dockerfile.parse import did_you_mean
+from pipelines.engine.dockerfile.arguments import did_you_mean
 from pipelines.engine.dockerfile.source import Where
 
 __all__ = ["RunMount", "mount_sources", "run_mount"]

@@ -5,10 +5,18 @@ is checked when it is known.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from pipelines.engine.dockerfile import words
+from pipelines.engine.dockerfile.arguments import (
+    command,
+    did_you_mean,
+    exactly_one,
+    exec_form,
+    flags_read,
+    listed,
+    pairs_read,
+)
 from pipelines.engine.dockerfile.instructions import (
     Arg,
     Cmd,
@@ -34,7 +42,7 @@ from pipelines.engine.dockerfile.instructions import (
 from pipelines.engine.dockerfile.source import Heredoc, Statement, Where, heredoc_of, read
 from pipelines.engine.errors import DockerfileError
 
-__all__ = ["did_you_mean", "parse", "parse_one"]
+__all__ = ["parse", "parse_one"]
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 
@@ -91,14 +99,6 @@ def parse_one(text: str, where: Where) -> Instruction:
     return _instruction(moved)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the name that is most alike, in brackets; "" if none is."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, list(known), 1, 0.6)
-    return f" (did you mean {found[0]}?)" if found else ""
-
-
 def _instruction(statement: Statement) -> Instruction:
     read_it = _READERS.get(statement.name)
     if read_it is None:
@@ -108,107 +108,12 @@ def _instruction(statement: Statement) -> Instruction:
     return read_it(statement)
 
 
-# --- flags and arguments -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Flags:
-    one: Mapping[str, str]
-    many: Mapping[str, tuple[str, ...]]
-    on: Mapping[str, bool]
-
-    def get(self, name: str) -> str:
-        return self.one.get(name, "")
-
-
-def _flags(statement: Statement, one: str = "", many: str = "", on: str = "") -> _Flags:
-    """Read flags: names that take a value once, often, or true and false."""
-    singles, lists, switches = one.split(), many.split(), on.split()
-    values: dict[str, str] = {}
-    collected: dict[str, tuple[str, ...]] = dict.fromkeys(lists, ())
-    turned: dict[str, bool] = {}
-    for flag in statement.flags:
-        name, equals, value = flag.removeprefix("--").partition("=")
-        if name in values or name in turned:
-            raise statement.where.error(f"{statement.name} has the flag --{name} twice")
-        if name in switches:
-            turned[name] = _switch(statement, name, equals, value)
-        elif name not in singles and name not in lists:
-            close = did_you_mean(f"--{name}", [f"--{n}" for n in (*singles, *lists, *switches)])
-            raise statement.where.error(f"{statement.name} has no flag --{name}{close}")
-        elif not equals:
-            raise statement.where.error(f"{statement.name} --{name} needs a value: --{name}=…")
-        elif name in lists:
-            collected[name] += (value,)
-        else:
-            values[name] = value
-    return _Flags(values, collected, turned)
-
-
-def _switch(statement: Statement, name: str, equals: str, value: str) -> bool:
-    if not equals or value.lower() == "true":
-        return True
-    if value.lower() == "false":
-        return False
-    raise statement.where.error(f"{statement.name} --{name}={value}: it is true or false")
-
-
-def _list(statement: Statement) -> list[str]:
-    """Read JSON, or words between white space."""
-    found = _json(statement, statement.rest)
-    return words.split(statement.rest) if found is None else found
-
-
-def _json(statement: Statement, text: str) -> list[str] | None:
-    try:
-        return words.json_form(text)
-    except words.NotStrings:
-        raise statement.where.error(
-            f"{statement.name} {text}: the exec form is a JSON list of strings"
-        ) from None
-
-
-def _command(statement: Statement) -> tuple[tuple[str, ...], bool]:
-    """Read a command: its arguments, and whether the shell form was used."""
-    found = _json(statement, statement.rest)
-    if found is not None:
-        return tuple(found), False
-    return ((statement.rest,) if statement.rest else ()), True
-
-
-def _exactly_one(statement: Statement) -> str:
-    if not statement.rest:
-        raise statement.where.error(f"{statement.name} needs an argument")
-    return statement.rest
-
-
-def _pairs(statement: Statement) -> tuple[tuple[str, str], ...]:
-    """Read `name=value …`, or the old `name value`."""
-    found = words.words(statement.rest, statement.escape)
-    if not found:
-        raise statement.where.error(f"{statement.name} needs name=value")
-    if "=" not in found[0]:
-        name, *value = re.split(r"[\t\v\f\r ]+", statement.rest, maxsplit=1)
-        if not value:
-            raise statement.where.error(f"{statement.name} {name}: a value is missing")
-        return ((name, value[0]),)
-    pairs = []
-    for word in found:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise statement.where.error(
-                f"{statement.name} {word}: it is not name=value; put quotes around white space"
-            )
-        pairs.append((name, text))
-    return tuple(pairs)
-
-
 # --- one instruction each ----------------------------------------------------------------
 
 
 def _from(st: Statement) -> From:
     parts = words.split(st.rest)
-    flags = _flags(st, one="platform")
+    flags = flags_read(st, one="platform")
     if len(parts) == 1 and parts[0]:
         return From(st.where, st.text, parts[0], "", flags.get("platform"))
     if len(parts) != 3 or parts[1].lower() != "as":  # noqa: PLR2004
@@ -222,7 +127,7 @@ def _from(st: Statement) -> From:
 
 
 def _arg(st: Statement) -> Arg:
-    _flags(st)
+    flags_read(st)
     pairs: list[tuple[str, str | None]] = []
     for word in words.words(st.rest, st.escape):
         name, equals, value = word.partition("=")
@@ -235,20 +140,20 @@ def _arg(st: Statement) -> Arg:
 
 
 def _env(st: Statement) -> Env:
-    _flags(st)
-    return Env(st.where, st.text, _pairs(st))
+    flags_read(st)
+    return Env(st.where, st.text, pairs_read(st))
 
 
 def _label(st: Statement) -> Label:
-    _flags(st)
-    return Label(st.where, st.text, _pairs(st))
+    flags_read(st)
+    return Label(st.where, st.text, pairs_read(st))
 
 
 def _run(st: Statement) -> Run:
-    flags = _flags(st, one="network security", many="mount device")
+    flags = flags_read(st, one="network security", many="mount device")
     if flags.many["device"]:
         raise st.where.error("RUN --device: devices are not given to commands here")
-    args, shell = _command(st)
+    args, shell = command(st)
     if not args:
         raise st.where.error("RUN needs a command")
     return Run(
@@ -267,8 +172,8 @@ def _copy(st: Statement) -> Copy:
     add = st.name == "ADD"
     own = ("checksum", "keep-git-dir unpack") if add else ("from", "parents")
     one, on = f"chown chmod {own[0]}", f"link {own[1]}"
-    flags = _flags(st, one=one, many="exclude", on=on)
-    parts = _list(st)
+    flags = flags_read(st, one=one, many="exclude", on=on)
+    parts = listed(st)
     if len(parts) < 2:  # noqa: PLR2004
         raise st.where.error(f"{st.name} {st.rest}: a source and a destination are needed")
     if heredoc_of(parts[-1]):
@@ -301,33 +206,33 @@ def _sources(st: Statement, parts: list[str]) -> tuple[tuple[str, ...], tuple[He
 
 
 def _workdir(st: Statement) -> Workdir:
-    _flags(st)
-    return Workdir(st.where, st.text, _exactly_one(st))
+    flags_read(st)
+    return Workdir(st.where, st.text, exactly_one(st))
 
 
 def _user(st: Statement) -> User:
-    _flags(st)
-    return User(st.where, st.text, _exactly_one(st))
+    flags_read(st)
+    return User(st.where, st.text, exactly_one(st))
 
 
 def _expose(st: Statement) -> Expose:
-    _flags(st)
-    _exactly_one(st)
+    flags_read(st)
+    exactly_one(st)
     return Expose(st.where, st.text, tuple(sorted(words.split(st.rest))))
 
 
 def _cmd(st: Statement) -> Cmd:
-    _flags(st)
-    return Cmd(st.where, st.text, *_command(st))
+    flags_read(st)
+    return Cmd(st.where, st.text, *command(st))
 
 
 def _entrypoint(st: Statement) -> Entrypoint:
-    _flags(st)
-    return Entrypoint(st.where, st.text, *_command(st))
+    flags_read(st)
+    return Entrypoint(st.where, st.text, *command(st))
 
 
 def _healthcheck(st: Statement) -> Healthcheck:
-    flags = _flags(st, one="interval timeout start-period start-interval retries")
+    flags = flags_read(st, one="interval timeout start-period start-interval retries")
     kind, *rest = re.split(r"\s+", st.rest, maxsplit=1)
     if kind.upper() == "NONE":
         if rest or st.flags:
@@ -336,7 +241,7 @@ def _healthcheck(st: Statement) -> Healthcheck:
     if kind.upper() != "CMD":
         raise st.where.error(f"HEALTHCHECK {kind}: it is CMD or NONE")
     text = rest[0] if rest else ""
-    listed = _json(st, text)
+    listed = exec_form(st, text)
     test = (text,) if listed is None else tuple(listed)
     if not text or not test:
         raise st.where.error("HEALTHCHECK CMD needs a command")
@@ -357,29 +262,29 @@ def _healthcheck(st: Statement) -> Healthcheck:
 
 
 def _shell(st: Statement) -> Shell:
-    _flags(st)
-    found = _json(st, st.rest)
+    flags_read(st)
+    found = exec_form(st, st.rest)
     if not found:
         raise st.where.error(f'SHELL {st.rest}: it is a JSON list such as ["/bin/bash", "-c"]')
     return Shell(st.where, st.text, tuple(found))
 
 
 def _stopsignal(st: Statement) -> Stopsignal:
-    _flags(st)
-    return Stopsignal(st.where, st.text, _exactly_one(st))
+    flags_read(st)
+    return Stopsignal(st.where, st.text, exactly_one(st))
 
 
 def _volume(st: Statement) -> Volume:
-    _flags(st)
-    paths = [path.strip() for path in _list(st)]
+    flags_read(st)
+    paths = [path.strip() for path in listed(st)]
     if not paths or not all(paths):
         raise st.where.error(f"VOLUME {st.rest}: a path is needed, and none may be empty")
     return Volume(st.where, st.text, tuple(paths))
 
 
 def _onbuild(st: Statement) -> Onbuild:
-    _flags(st)
-    trigger = _exactly_one(st)
+    flags_read(st)
+    trigger = exactly_one(st)
     name = words.split(trigger)[0].upper()
     if name in {"ONBUILD", "FROM", "MAINTAINER"}:
         raise st.where.error(f"ONBUILD {name}: {name} can not be a trigger")
@@ -390,7 +295,7 @@ def _onbuild(st: Statement) -> Onbuild:
 
 
 def _maintainer(st: Statement) -> Maintainer:
-    return Maintainer(st.where, st.text, _exactly_one(st))
+    return Maintainer(st.where, st.text, exactly_one(st))
 
 
 _READERS: Mapping[str, Callable[[Statement], Instruction]] = {

@@ -14,10 +14,10 @@ from pipelines.engine.api.docker.settings import SETTINGS
 from pipelines.engine.api.docker.state import Building, Options
 from pipelines.engine.api.session import Session
 from pipelines.engine.dockerfile import Dockerfile, Stage, parse_one
+from pipelines.engine.dockerfile.arguments import did_you_mean
 from pipelines.engine.dockerfile.expand import Expansion, ExpansionError
 from pipelines.engine.dockerfile.instructions import Copy, From, Instruction, Run
 from pipelines.engine.dockerfile.mounts import mount_sources
-from pipelines.engine.dockerfile.parse import did_you_mean
 from pipelines.engine.dockerfile.source import Where
 from pipelines.engine.errors import ImageError, QueryError
 from pipelines.engine.keys import DEFAULT_PATH, normal_platform
