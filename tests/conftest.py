@@ -35,6 +35,16 @@ def adopt_orphans():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_default_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the registry of names without a host refuse at once: no test talks to the outside."""
+    path = tmp_path_factory.mktemp("registries") / "registries.conf"
+    path.write_text('[[registry]]\nprefix = "docker.io"\nlocation = "127.0.0.1:1"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTAINERS_REGISTRIES_CONF", str(path))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def leak_gate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.from_thread import check_cancelled
 
 from pipelines.engine import ground
 from pipelines.engine.digest import digest_json
@@ -21,6 +22,7 @@ from pipelines.engine.events import Events
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.exec import Execs
@@ -78,6 +80,7 @@ class Parts:
     volumes: Volumes
     snapshots: Snapshots
     images: Images
+    registries: Registries
     resolver: Resolver
     run: Run
     seeds: Seeds
@@ -136,7 +139,8 @@ def assemble(
     stack.callback(locks.close)
     images = Images(layout.images)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
-    resolver = Resolver(images, packages, events.warning, source=choice(environ))
+    registries = Registries(environ, images, events.warning, check_cancelled)
+    resolver = Resolver(images, packages, events.warning, registries, choice(environ))
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
@@ -148,7 +152,7 @@ def assemble(
     stack.callback(world.close)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
-        RootfsRunner(images, snapshots, packages),
+        RootfsRunner(images, snapshots, packages, registries),
         outgoing.archive,
         trees,
         seeds,
@@ -166,6 +170,7 @@ def assemble(
         volumes,
         snapshots,
         images,
+        registries,
         resolver,
         run,
         seeds,

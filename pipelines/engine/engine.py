@@ -6,7 +6,7 @@ gives an `Engine`. Leaving it stops what is running, then releases the lease.
 
 import os
 import platform as host_platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Engine:
         self._solver = solver
         self._session = Session(self)
         self._pinned: dict[tuple[str, str], ImageInfo] = {}
-        self._pinning = anyio.Lock()
+        self._pinning: dict[tuple[str, str], anyio.Lock] = {}
 
     @property
     def epoch(self) -> int | None:
@@ -101,12 +101,20 @@ class Engine:
 
     async def resolve_image(self, ref: str, platform: str) -> ImageInfo:
         """Pin a reference, once a session."""
-        async with self._pinning:
+        async with self._pinning.setdefault((ref, platform), anyio.Lock()):
             known = self._pinned.get((ref, platform))
             if known is None:
                 known = await to_thread.run_sync(self._parts.resolver.resolve, ref, platform)
                 self._pinned[ref, platform] = known
         return known
+
+    async def log_in(self, address: str, username: str, secret: Callable[[], bytes]) -> None:
+        """Use a credential for a registry, for the rest of the session."""
+        await to_thread.run_sync(self._parts.registries.log_in, address, username, secret)
+
+    async def log_out(self, address: str) -> None:
+        """Forget a credential that the session was given."""
+        await to_thread.run_sync(self._parts.registries.log_out, address)
 
     async def import_image(self, edge: Edge, tag: str) -> ImageInfo:
         """Read the image out of an archive."""
@@ -158,7 +166,10 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
             parts.seeds.solving(engine.tree)
             async with anyio.create_task_group() as group:
                 group.start_soon(_keep_durable, parts.records)
-                yield engine
+                try:
+                    yield engine
+                finally:
+                    parts.registries.close()  # what waits for a registry ends now
                 group.cancel_scope.cancel()
 
 

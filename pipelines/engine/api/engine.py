@@ -5,7 +5,7 @@ decides what follows). Everything is awaited in the query's own scope, so that a
 leaves cancels what only it was waiting for. Errors are `EngineError`s.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -117,6 +117,14 @@ class Engine(Protocol):
 
     async def resolve_image(self, ref: str, platform: str) -> Image:
         """Pin an image reference for a platform."""
+        ...
+
+    async def log_in(self, address: str, username: str, secret: Callable[[], bytes]) -> None:
+        """Use a credential for a registry, for the rest of the session."""
+        ...
+
+    async def log_out(self, address: str) -> None:
+        """Forget a credential that the session was given."""
         ...
 
     async def import_image(self, edge: Edge, tag: str) -> Image:

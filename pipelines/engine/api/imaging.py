@@ -8,6 +8,7 @@ from pipelines.engine.api.config import Config
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.engine import Image
 from pipelines.engine.api.file import File
+from pipelines.engine.api.secret import Secret
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, UnsupportedField
 from pipelines.engine.op import Archive, Edge, Exec, Rootfs, Scratch, Variant
@@ -27,6 +28,20 @@ async def from_(
 async def import_(session: Session, it: Container, *, source: File, tag: str) -> Container:
     """Start from the image in an archive."""
     return _loaded(it, await session.engine.import_image(source.edge, tag))
+
+
+async def with_registry_auth(
+    session: Session, it: Container, *, address: str, username: str, secret: Secret
+) -> Container:
+    """Use a credential for a registry, in the whole session; the container stays as it is."""
+    await session.engine.log_in(address, username, secret.ref.value)
+    return it
+
+
+async def without_registry_auth(session: Session, it: Container, *, address: str) -> Container:
+    """Forget the credential for a registry."""
+    await session.engine.log_out(address)
+    return it
 
 
 def _loaded(it: Container, image: Image) -> Container:
@@ -117,4 +132,6 @@ FIELDS: dict[str, Callable[..., Any]] = {
     "from": from_,
     "imageRef": image_ref,
     "import": import_,
+    "withRegistryAuth": with_registry_auth,
+    "withoutRegistryAuth": without_registry_auth,
 }

@@ -1,13 +1,13 @@
 """Resolved images: what is known of an image before any of its bytes are needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pipelines.engine.digest import Digest
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["Evidence", "ImageInfo", "Layer", "Origin", "Source"]
+__all__ = ["Evidence", "ImageInfo", "Layer", "Origin", "Registry", "Source"]
 
 Origin = Literal["store", "archive", "package", "registry"]
 
@@ -49,6 +49,10 @@ class ImageInfo:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
 
+    def named(self, reference: str) -> "ImageInfo":
+        """Give the same image by another name."""
+        return self if reference == self.reference else replace(self, reference=reference)
+
     def to_json(self) -> dict[str, Any]:
         """Give the image as the local index keeps it."""
         return {
@@ -82,7 +86,7 @@ class ImageInfo:
 
 
 class Source(Protocol):
-    """Somewhere that images come from: a registry, or recipes over package registries."""
+    """Somewhere that images come from without a registry: recipes over package registries."""
 
     def find(self, ref: Reference, platform: str) -> ImageInfo | None:
         """Pin a reference; None if this source does not have such a name.
@@ -94,4 +98,16 @@ class Source(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Say what can be asked for, for error messages; () if that is open-ended."""
+        ...
+
+
+class Registry(Protocol):
+    """The registries of images."""
+
+    def find(self, ref: Reference, platform: str, *, quick: bool = False) -> ImageInfo:
+        """Pin a reference; `quick` does not try again what fails.
+
+        Raises:
+            RegistryUnreachable: nobody answers. RegistryError: anything else.
+        """
         ...

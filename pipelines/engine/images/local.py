@@ -3,6 +3,9 @@
 Layout below `root`
     pins/<hex>.json     an image by its digest: what a `Rootfs` op needs to be run
     refs/<hex>.json     the same document by (reference, platform)
+    tags/<hex>.json     the digest that a registry's tag had when it was last asked for
+    pulls/<hex>.json    (digest of an index or manifest, platform) -> digest of the image
+    silent/<hex>.json   a registry that did not answer, and when
     chains/<hex>        chain id -> layer id of the snapshots
     blobs/sha256/<hex>  layers and documents of archives (`ImageBlobs`)
     layers/<hex>.json   (layer id, form) -> the diff_id and blob that it was packed to
@@ -26,6 +29,8 @@ from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.reference import Reference
 
 __all__ = ["Images", "chain_id"]
+
+_SILENCE = 300.0
 
 
 class Images:
@@ -55,6 +60,41 @@ class Images:
         self._write("pins", info.digest.hex + ".json", row)
         if ref is not None and ref.digest is None:
             self._write("refs", _ref_name(ref, info.platform), row)
+
+    def pulled(self, digest: str, platform: str) -> ImageInfo | None:
+        """Find the image that an index or manifest of a registry holds for a platform."""
+        row = self._read("pulls", digest_json([digest, platform]).hex + ".json")
+        info = self.by_digest(str(row.get("image"))) if row else None
+        return info if info is not None and info.source == "registry" else None
+
+    def put_pulled(self, digest: str, platform: str, info: ImageInfo) -> None:
+        """Keep an image of a registry."""
+        self.put(None, info)
+        name = digest_json([digest, platform]).hex + ".json"
+        self._write("pulls", name, {"image": info.digest})
+
+    def tag(self, ref: Reference) -> Digest | None:
+        """Tell what a registry's tag was when it was last asked for."""
+        row = self._read("tags", digest_json(str(ref)).hex + ".json")
+        try:
+            return Digest.parse(row["digest"]) if row else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def put_tag(self, ref: Reference, digest: Digest) -> None:
+        """Remember what a registry's tag is."""
+        if self.tag(ref) != digest:
+            self._write("tags", digest_json(str(ref)).hex + ".json", {"digest": digest})
+
+    def silent(self, host: str, now: float) -> bool:
+        """Tell whether a registry did not answer a short while ago."""
+        row = self._read("silent", digest_json(host).hex + ".json")
+        since = row.get("since") if row else None
+        return isinstance(since, int | float) and 0 <= now - since < _SILENCE
+
+    def put_silent(self, host: str, now: float) -> None:
+        """Remember that a registry did not answer."""
+        self._write("silent", digest_json(host).hex + ".json", {"since": now})
 
     def forget(self, ref: Reference, platform: str) -> None:
         """Unpin a reference; the image stays known by its digest."""

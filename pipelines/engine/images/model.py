@@ -7,6 +7,7 @@ Source: OCI image-spec descriptor.md, manifest.md, image-index.md, config.md.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ __all__ = [
     "Index",
     "Manifest",
     "MediaTypes",
+    "best_platform",
     "compression_of",
     "diff_ids",
     "load",
@@ -192,6 +194,34 @@ def matches_platform(found: str, wanted: str) -> bool:
     """Tell whether an image runs where another is asked for; arm64's v8 goes without saying."""
     have, want = (_normal(platform).split("/") for platform in (found, wanted))
     return have[:2] == want[:2] and (len(want) == 2 or have == want)  # noqa: PLR2004
+
+
+def best_platform(found: Sequence[Descriptor], wanted: str) -> Descriptor | None:
+    """Choose the image that runs on a platform: the same variant, or the next older one.
+
+    An arm/v7 runs what is made for v6 and v5, an amd64/v3 what is made for v2 and v1.
+    """
+    suited = [(_distance(each.platform, wanted), at) for at, each in enumerate(found)]
+    nearest = min(((far, at) for far, at in suited if far is not None), default=None)
+    return found[nearest[1]] if nearest is not None else None
+
+
+def _distance(found: str, wanted: str) -> int | None:
+    """Count the variants between; None if an image does not run there."""
+    have, want = (platform.split("/") for platform in (found, wanted))
+    if have[:2] != want[:2]:
+        return None
+    levels = [_level(each) for each in (have, want)]
+    if levels[0] is None or levels[1] is None:
+        return 0 if have == want else None
+    return levels[1] - levels[0] if levels[0] <= levels[1] else None
+
+
+def _level(parts: list[str]) -> int | None:
+    """Give a variant's number; what goes without saying is said."""
+    usual = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
+    variant = parts[2] if len(parts) > 2 else usual.get(parts[1], "v0")  # noqa: PLR2004
+    return int(variant[1:]) if re.fullmatch(r"v\d{1,3}", variant) else None
 
 
 def _normal(platform: str) -> str:

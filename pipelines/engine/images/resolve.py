@@ -5,14 +5,19 @@
 `images.source` says which of them count: "auto" all, "registry" no package images,
 "packages" no registry. A package image that was pinned earlier counts as a package image,
 not as the local store: turning the setting to "registry" must never be answered by one.
+
+What a tag of a registry is, is asked once a session: it may have moved. Package images answer
+when a registry does not: it is asked once, without patience, if there is such a package image,
+and a registry that did not answer a few minutes ago is not waited for again.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from pipelines.engine.errors import ImageError
-from pipelines.engine.images.info import Evidence, ImageInfo, Source
+from pipelines.engine.errors import ImageError, RegistryError, RegistryUnreachable
+from pipelines.engine.images.info import Evidence, ImageInfo, Registry, Source
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 
@@ -48,7 +53,7 @@ class Resolver:
         images: Images,
         packages: Source,
         warn: Callable[[str], None],
-        registry: Source | None = None,
+        registry: Registry | None = None,
         source: Choice = "auto",
     ) -> None:
         self._images = images
@@ -67,15 +72,44 @@ class Resolver:
         known = self._known(ref, platform)
         if known is not None and known.source != "package":
             return known
-        if self._registry is not None and (found := self._registry.find(ref, platform)):
-            self._images.put(ref, found)
+        if self._registry is not None:
+            try:
+                return self._pulled(self._registry, ref, platform, known)
+            except RegistryError as exc:
+                exc.args = (f"image {ref}: {exc}",)
+                raise
+        if (found := self._made(ref, platform, known)) is not None:
             return found
-        if self._packages is not None and (found := known or self._packages.find(ref, platform)):
+        raise ImageError(self._nothing(ref, platform))
+
+    def _pulled(
+        self, registry: Registry, ref: Reference, platform: str, known: ImageInfo | None
+    ) -> ImageInfo:
+        """Ask the registry; package images answer when it does not."""
+        if self._packages is None:
+            return registry.find(ref, platform)
+        silent = known is not None and self._images.silent(ref.host, time.time())
+        if not silent:
+            try:
+                return registry.find(ref, platform, quick=True)
+            except RegistryUnreachable:
+                pass
+        if (made := self._made(ref, platform, known)) is not None:
+            if not silent:
+                self._images.put_silent(ref.host, time.time())
+            return made
+        return registry.find(ref, platform)
+
+    def _made(self, ref: Reference, platform: str, known: ImageInfo | None) -> ImageInfo | None:
+        """Give the package image of a name, if there is one."""
+        if self._packages is None:
+            return None
+        found = known or self._packages.find(ref, platform)
+        if found is not None:
             if known is None:
                 self._images.put(ref, found)
             self._announce(found)
-            return found
-        raise ImageError(self._nothing(ref, platform))
+        return found
 
     def _known(self, ref: Reference, platform: str) -> ImageInfo | None:
         info = self._images.lookup(ref, platform)
@@ -92,12 +126,7 @@ class Resolver:
     def _nothing(self, ref: Reference, platform: str) -> str:
         names = ", ".join(self._packages.names()) if self._packages is not None else ""
         made = f"what can be made here: {names}" if names else "package images are switched off"
-        registries = (
-            ""
-            if self._registry is not None
-            else "; registries come with the Dagger engine for now: --engine dagger"
-        )
-        return f"image {ref} for {platform}: not in the local store; {made}{registries}"
+        return f"image {ref} for {platform}: not in the local store; {made}"
 
 
 def _stands(evidence: Evidence) -> bool:

@@ -4,16 +4,21 @@ A chain of diff_ids that was unpacked before is looked up, not unpacked again. I
 and not the diff_id that names the result, because a layer is unpacked onto those below it: it
 may go through their links. A part of a package image is a layer, named by its recipe and by the
 layers below it; two images that share parts wait for one another instead of making them twice.
+
+Layers of a registry are fetched now, and only those whose chain is not here: the first is
+unpacked while it comes, and while the next ones come. What is unpacked appears only after its
+last byte was right. A layer that was not what its digest says is fetched once more, from the
+registry itself.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from pipelines.engine.digest import Digest, digest_json
-from pipelines.engine.errors import ContentMissing, ImageError
+from pipelines.engine.errors import ContentMissing, ImageError, RegistryMismatch
 from pipelines.engine.images.compression import decompressing
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images, chain_id
@@ -23,7 +28,10 @@ from pipelines.engine.result import Snapshot
 from pipelines.engine.snapshots.base import Snapshots
 from pipelines.engine.store.flocks import FileLock
 
-__all__ = ["Filler", "Part", "RootfsRunner"]
+__all__ = ["Fetches", "Filler", "Part", "RootfsRunner"]
+
+Opener = Callable[[Layer], BinaryIO]
+_CHUNK = 1 << 20
 
 
 class Part(Protocol):
@@ -48,13 +56,29 @@ class Filler(Protocol):
         ...
 
 
+class Fetches(Protocol):
+    """Fetches the layers of images from registries."""
+
+    def fetching(
+        self, reference: str, layers: Sequence[Layer], *, again: bool = False
+    ) -> AbstractContextManager[Opener]:
+        """Begin to fetch what is missing; give a function that opens a layer as it comes.
+
+        `again` says that what came before was wrong.
+        """
+        ...
+
+
 class RootfsRunner:
     """Gives the snapshot of a pinned image."""
 
-    def __init__(self, images: Images, snapshots: Snapshots, packages: Filler) -> None:
+    def __init__(
+        self, images: Images, snapshots: Snapshots, packages: Filler, registries: Fetches
+    ) -> None:
         self._images = images
         self._snapshots = snapshots
         self._packages = packages
+        self._registries = registries
 
     def run(self, op: Rootfs) -> Snapshot:
         """Unpack what is not there yet; blocks.
@@ -70,15 +94,20 @@ class RootfsRunner:
             )
         if info.source == "package":
             return Snapshot(self._parts(self._packages.parts(info)))
-        return Snapshot(self._layers(info))
+        # The name that this session asked for is where it may pull from.
+        pulled = info.source == "registry" and op.reference
+        image = info.named(op.reference) if pulled else info
+        try:
+            return Snapshot(self._layers(image))
+        except RegistryMismatch:
+            return Snapshot(self._layers(image, again=True))
 
     def _parts(self, parts: Sequence[Part]) -> tuple[str, ...]:
         done: tuple[str, ...] = ()
         for part in parts:
             chain = digest_json(["upon", part.digest, *done]) if done else part.digest
             with self._alone(chain):
-                known = self._images.chain(chain)
-                if known is not None and self._snapshots.exists(known):
+                if (known := self._known(chain)) is not None:
                     done += (known,)
                 elif done:
                     done = self._upon(done, part)
@@ -112,46 +141,71 @@ class RootfsRunner:
         finally:
             lock.close()
 
-    def _layers(self, info: ImageInfo) -> tuple[str, ...]:
+    def _layers(self, info: ImageInfo, *, again: bool = False) -> tuple[str, ...]:
+        diff_ids = [layer.diff_id for layer in info.layers]
+        chains = [chain_id(tuple(diff_ids[: n + 1])) for n in range(len(diff_ids))]
+        known = [self._known(chain) for chain in chains]
+        missing = [x for x, there in zip(info.layers, known, strict=True) if there is None]
         done: tuple[str, ...] = ()
-        for number, layer in enumerate(info.layers):
-            chain = chain_id(tuple(each.diff_id for each in info.layers[: number + 1]))
-            done += (self._layer(chain, self._unpacking(info, layer, done)),)
+        with self._opening(info, missing, again=again) as opened:
+            for layer, chain in zip(info.layers, chains, strict=True):
+                done += (self._layer(chain, self._unpacking(info, layer, done, opened)),)
         return done
 
-    def _layer(self, chain: str, fill: Callable[[Path], None]) -> str:
+    @contextmanager
+    def _opening(
+        self, info: ImageInfo, missing: Sequence[Layer], *, again: bool
+    ) -> Iterator[Opener]:
+        if info.source == "registry" and missing:
+            with self._registries.fetching(info.reference, missing, again=again) as opened:
+                yield opened
+        else:
+            yield lambda layer: self._images.blobs.open(layer.blob)
+
+    def _known(self, chain: str) -> str | None:
         known = self._images.chain(chain)
-        if known is not None and self._snapshots.exists(known):
+        return known if known is not None and self._snapshots.exists(known) else None
+
+    def _layer(self, chain: str, fill: Callable[[Path], None]) -> str:
+        if (known := self._known(chain)) is not None:
             return known
         layer = self._snapshots.add(fill)
         self._images.put_chain(chain, layer)
         return layer
 
     def _unpacking(
-        self, info: ImageInfo, layer: Layer, below: tuple[str, ...]
+        self, info: ImageInfo, layer: Layer, below: tuple[str, ...], opened: Opener
     ) -> Callable[[Path], None]:
         def fill(into: Path) -> None:
             if below:
                 with self._snapshots.view(below) as lower:
-                    self._unpack(info, layer, into, lower)
+                    self._unpack(info, layer, into, lower, opened)
             else:
                 with tempfile.TemporaryDirectory() as empty:
                     # A layer that says nothing of its root takes the root of what is below.
                     Path(empty).chmod(0o755)
-                    self._unpack(info, layer, into, Path(empty))
+                    self._unpack(info, layer, into, Path(empty), opened)
 
         return fill
 
-    def _unpack(self, info: ImageInfo, layer: Layer, into: Path, lower: Path) -> None:
+    def _unpack(
+        self, info: ImageInfo, layer: Layer, into: Path, lower: Path, opened: Opener
+    ) -> None:
         try:
-            file = self._images.blobs.path(layer.blob).open("rb", buffering=0)
-        except FileNotFoundError as exc:
+            file = opened(layer)
+        except ContentMissing as exc:
             raise ContentMissing(
                 f"image {info.reference}: its layer {layer.blob} is not in the store any more; "
                 "import the archive again"
             ) from exc
         with file:
-            found = unpack(decompressing(file), into, lower)
+            try:
+                found = unpack(decompressing(file), into, lower)
+            except ImageError:
+                # Damaged, or damaged on its way? The last read knows, and says so.
+                while file.read(_CHUNK):
+                    pass
+                raise
         if found.diff_id != layer.diff_id:
             raise ImageError(
                 f"image {info.reference}: a layer unpacks to {found.diff_id}, and the image's "

@@ -61,7 +61,7 @@ class World:
         self.archives = Archives(self.images, self.files)
         self.composer = Composer(self.images, self.shelf.root, self.files, self.images.local)
         self.runner = ArchiveRunner(self.composer, self.images, self.files)
-        self.rootfs = RootfsRunner(self.images, self.shelf, packages=None)
+        self.rootfs = RootfsRunner(self.images, self.shelf, packages=None, registries=None)
 
     def file(self, content: bytes) -> Tree:
         return Tree({"image.tar": self.files.write(content)})

@@ -48,7 +48,7 @@ class World:
             (top / name).mkdir()
         self.images, self.snapshots = Images(top / "images"), Copy(top / "layers", top / "active")
         self.packages = Layered([])
-        self.runner = RootfsRunner(self.images, self.snapshots, self.packages)
+        self.runner = RootfsRunner(self.images, self.snapshots, self.packages, registries=None)
 
     def run(self, *parts: str) -> tuple[str, ...]:
         digest = digest_json(list(parts))

@@ -113,6 +113,7 @@ class Client:
         scopes: Scopes = (),
         accept: tuple[int, ...] = (),
         write: bool = False,
+        origin: bool = False,
         retries: bool = True,
         patience: Patience | None = None,
     ) -> Response:
@@ -127,7 +128,8 @@ class Client:
             body: what to send.
             scopes: beside the repository's own, which are `pull` or, to write, `pull,push`.
             accept: statuses from 400 on that are no errors to the caller.
-            write: ask the registry itself, not its mirrors.
+            write: ask the registry itself, not its mirrors, and for the right to push.
+            origin: ask the registry itself, not its mirrors.
             retries: whether it may happen twice.
             patience: in place of the session's.
 
@@ -149,7 +151,8 @@ class Client:
             frozenset(accept),
             retries,
         )
-        return self._anywhere(call, write=write, patience=patience or self._patience)
+        itself = write or origin
+        return self._anywhere(call, write=itself, patience=patience or self._patience)
 
     def _anywhere(self, call: _Call, *, write: bool, patience: Patience) -> Response:
         """Try the endpoints in order."""
@@ -257,7 +260,8 @@ class Client:
     def _read(response: Response) -> Answer:
         text = b""
         with response, suppress(TransportFault):
-            text = response.read(_ERROR_TEXT)
+            while len(text) < _ERROR_TEXT and (piece := response.read(_ERROR_TEXT)):
+                text += piece
         return Answer(response.status, response.headers, text)
 
 

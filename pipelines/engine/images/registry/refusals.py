@@ -28,12 +28,15 @@ def refusal(endpoint: Endpoint, what: str, answer: Answer, *, known: bool) -> Re
     codes, said = _errors(answer.text)
     status = answer.status
     kind = RegistryMissing if status == _MISSING else RegistryError
-    head = f"registry {endpoint.host}: {what}: "
+    if status == _MISSING:
+        advice = _missing(what, codes, known=known)
+    else:
+        advice = _advice(endpoint, answer, known=known)
     tail = f" It said: {said}" if said else ""
-    return kind(head + _advice(endpoint, answer, codes, known=known) + tail, status, codes)
+    return kind(f"registry {endpoint.host}: {what}: {advice}{tail}", status, codes)
 
 
-def _advice(endpoint: Endpoint, answer: Answer, codes: tuple[str, ...], *, known: bool) -> str:
+def _advice(endpoint: Endpoint, answer: Answer, *, known: bool) -> str:
     status = answer.status
     if status == _UNAUTHORIZED:
         return _unauthorized(endpoint, known=known)
@@ -43,8 +46,6 @@ def _advice(endpoint: Endpoint, answer: Answer, codes: tuple[str, ...], *, known
             if known
             else "access is denied (403) without a login; use `docker login` or withRegistryAuth."
         )
-    if status == _MISSING:
-        return _missing(codes, known=known)
     if status == _TOO_LARGE:
         return "it is too large for this registry or a proxy before it (413)."
     if status == _TOO_MANY:
@@ -66,13 +67,15 @@ def _unauthorized(endpoint: Endpoint, *, known: bool) -> str:
     )
 
 
-def _missing(codes: tuple[str, ...], *, known: bool) -> str:
+def _missing(what: str, codes: tuple[str, ...], *, known: bool) -> str:
     private = "" if known else ", or log in if it is private"
-    if "MANIFEST_UNKNOWN" in codes:
-        return f"not found (404); the repository has no such tag or digest: check it{private}."
     if "NAME_UNKNOWN" in codes:
         return f"not found (404); there is no such repository: check the name{private}."
-    return f"not found (404); check the name and the tag{private}."
+    if "MANIFEST_UNKNOWN" in codes:
+        return f"not found (404); the repository has no such tag or digest: check it{private}."
+    if " manifests/" in what:  # HEAD is answered without words
+        return f"not found (404); there is no such tag, or no such repository: check them{private}."
+    return f"not found (404); check the name{private}."
 
 
 def _limited(endpoint: Endpoint, answer: Answer, *, known: bool) -> str:

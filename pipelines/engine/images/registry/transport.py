@@ -24,7 +24,7 @@ __all__ = ["Body", "Fault", "Http", "Request", "Response", "TransportFault", "Tr
 
 Fault = Literal["name", "refused", "timeout", "certificate", "tls", "broken"]
 
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
+_CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
 _DRAIN = 1 << 16  # what is read to be able to keep a connection
 _GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
@@ -76,7 +76,7 @@ class Response(Protocol):
     headers: Mapping[str, str]
 
     def read(self, count: int = -1) -> bytes:
-        """Give at most `count` bytes of the body, all of it by default; b"" at its end.
+        """Give what there is of the body, at most `count` bytes; b"" at its end. Or give all.
 
         Raises:
             TransportFault: the body does not come to its end.
@@ -167,6 +167,8 @@ class Http:
 
     def _take(self, key: Any) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:
+            if self._closed:
+                raise TransportFault("broken", "the session is ending")
             kept = self._idle.get(key)
             if kept:
                 connection, fresh = kept.pop(), False
@@ -264,7 +266,8 @@ class _Answer:
 
     def read(self, count: int = -1) -> bytes:
         try:
-            piece = self._response.read(None if count < 0 else count)
+            # `read` would wait for all of `count`, however slowly it comes.
+            piece = self._response.read() if count < 0 else self._response.read1(count)
         except (OSError, http.client.HTTPException, ValueError) as exc:
             self._end(keep=False)
             raise _fault(exc, self._url) from exc

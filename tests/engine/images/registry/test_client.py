@@ -123,7 +123,7 @@ def test_a_rate_limit_without_retry_after_is_tried_twice(world, registry, image)
     [
         (401, RegistryError, "docker login"),
         (403, RegistryError, "denied"),
-        (404, RegistryMissing, "check the name"),
+        (404, RegistryMissing, "no such tag, or no such repository"),
         (400, RegistryError, r"refused \(400\)"),
     ],
 )
