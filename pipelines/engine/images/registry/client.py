@@ -68,23 +68,28 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """What is asked, before it is known where."""
+class _Where:
+    """What is asked, before it is known at which address."""
 
     repository: Repository
     method: str
     path: str
     url: str
+
+    def __str__(self) -> str:
+        """Say what is attempted, without queries."""
+        shown = self.path or urlsplit(self.url).path
+        return f"{self.method} {shown.partition('?')[0]} of {self.repository}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    where: _Where
     headers: Mapping[str, str]
     body: Body | None
     scopes: Scopes
     accept: frozenset[int]
     retries: bool
-
-    def what(self) -> str:
-        """Say what is attempted, without queries."""
-        shown = self.path or urlsplit(self.url).path
-        return f"{self.method} {shown.partition('?')[0]} of {self.repository}"
 
 
 class Client:
@@ -121,11 +126,8 @@ class Client:
 
         Args:
             repository: whose endpoint and credentials to use.
-            method: of HTTP.
-            path: below the repository, as `blobs/sha256:…`.
+            method, path, headers, body: of HTTP; the path is one below the repository.
             url: instead of `path`: a place that the registry named (`Location`), maybe relative.
-            headers: with lower-case names.
-            body: what to send.
             scopes: beside the repository's own, which are `pull` or, to write, `pull,push`.
             accept: statuses from 400 on that are no errors to the caller.
             write: ask the registry itself, not its mirrors, and for the right to push.
@@ -136,27 +138,22 @@ class Client:
         Raises:
             RegistryUnreachable: nobody answers. RegistryMissing: 404. RegistryError: the rest.
         """
-        if self._changes != self._credentials.changes:
-            self._changes = self._credentials.changes
-            self._auth.forget()
+        self._look_at_credentials()
         own = scope(repository.path, "pull", "push") if write else scope(repository.path, "pull")
-        call = _Call(
-            repository,
-            method,
-            path,
-            url,
-            headers or {},
-            body,
-            tuple(dict.fromkeys((own, *scopes))),
-            frozenset(accept),
-            retries,
-        )
+        every = tuple(dict.fromkeys((own, *scopes)))
+        where = _Where(repository, method, path, url)
+        call = _Call(where, headers or {}, body, every, frozenset(accept), retries)
         itself = write or origin
         return self._anywhere(call, write=itself, patience=patience or self._patience)
 
+    def _look_at_credentials(self) -> None:
+        if self._changes != self._credentials.changes:
+            self._changes = self._credentials.changes
+            self._auth.forget()
+
     def _anywhere(self, call: _Call, *, write: bool, patience: Patience) -> Response:
         """Try the endpoints in order."""
-        endpoints = self._endpoints(call.repository.host, write=write)
+        endpoints = self._endpoints(call.where.repository.host, write=write)
         quick = replace(patience, tries=1)
         failures: list[str] = []
         for endpoint, following in zip(endpoints, (*endpoints[1:], None), strict=True):
@@ -172,7 +169,7 @@ class Client:
                 failures.append(str(exc))
             else:
                 if not endpoint.mirror:
-                    self._chosen[call.repository.host] = endpoint
+                    self._chosen[call.where.repository.host] = endpoint
                 return response
         raise AssertionError("a registry has at least one endpoint")
 
@@ -202,7 +199,7 @@ class Client:
                     continue
                 raise RegistryUnreachable(_unreachable(endpoint, call, fault, attempts)) from fault
             if not attempts.again_after_status(answer.status, answer.headers):
-                raise refusal(endpoint, call.what(), answer, known=known)
+                raise refusal(endpoint, str(call.where), answer, known=known)
 
     def _once(self, endpoint: Endpoint, call: _Call) -> tuple[Response, bool]:
         """Ask once, and once more with what a 401 wants."""
@@ -214,14 +211,17 @@ class Client:
             header = self._auth.challenged(endpoint, call.scopes, wanted, header)
             response = self._follow(endpoint, call, header)
         find = self._credentials.find
-        known = response.status >= _ERROR and find(endpoint.host, call.repository.path) is not None
+        known = (
+            response.status >= _ERROR
+            and find(endpoint.host, call.where.repository.path) is not None
+        )
         return response, known
 
     def _follow(self, endpoint: Endpoint, call: _Call, header: str | None) -> Response:
         """Send a request, and again to where it is redirected."""
-        base = endpoint.url(call.repository.path, call.path)
-        url = urljoin(base, call.url) if call.url else base
-        method, body = call.method, call.body
+        base = endpoint.url(call.where.repository.path, call.where.path)
+        url = urljoin(base, call.where.url) if call.where.url else base
+        method, body = call.where.method, call.body
         for _ in range(_MOST_REDIRECTS + 1):
             headers = dict(call.headers)
             if header is not None and _origin(url) == _origin(endpoint.origin):
@@ -235,7 +235,7 @@ class Client:
             if response.status == 303:  # noqa: PLR2004 - See Other
                 method, body = "GET" if method != "HEAD" else method, None
         raise RegistryError(
-            f"registry {endpoint.host}: {call.what()}: redirected more than {_MOST_REDIRECTS} "
+            f"registry {endpoint.host}: {call.where}: redirected more than {_MOST_REDIRECTS} "
             f"times, last to {_shown(url)}; the registry or a proxy before it is misconfigured"
         )
 
@@ -299,5 +299,5 @@ def _unreachable(endpoint: Endpoint, call: _Call, fault: TransportFault, attempt
         "certificate": f"name its authority as `ca` of {table}, or set `insecure = true` there",
         "tls": f"if it speaks plain HTTP, set `plain-http = true` of {table}",
     }
-    what = f"registry {endpoint.host}: {call.what()}: {fault}{often}; "
+    what = f"registry {endpoint.host}: {call.where}: {fault}{often}; "
     return what + advice.get(fault.fault, "check the network, and proxies before it")
