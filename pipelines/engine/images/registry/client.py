@@ -126,8 +126,11 @@ class Client:
 
         Args:
             repository: whose endpoint and credentials to use.
-            method, path, headers, body: of HTTP; the path is one below the repository.
+            method: of HTTP.
+            path: below the repository, as `blobs/sha256:…`.
             url: instead of `path`: a place that the registry named (`Location`), maybe relative.
+            headers: with lower-case names.
+            body: what to send.
             scopes: beside the repository's own, which are `pull` or, to write, `pull,push`.
             accept: statuses from 400 on that are no errors to the caller.
             write: ask the registry itself, not its mirrors, and for the right to push.
