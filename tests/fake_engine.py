@@ -8,6 +8,7 @@ Run as a program it is a session process: it takes --events and ends when stdin 
 import base64
 import fnmatch
 import json
+import re
 import sys
 import threading
 from contextlib import contextmanager
@@ -20,6 +21,18 @@ from graphql.language import ListValueNode
 SCHEMA = Path(__file__).parent.parent / "pipelines" / "engine" / "api" / "schema.json"
 TOKEN = "secret-token"
 LEAVES = ("id", "sync", "version", "entries", "contents", "glob", "stdout", "export", "name")
+
+
+def searched(files, pattern, globs):
+    """Give the lines of files that match, as `Directory.search` does."""
+    wanted = re.compile(pattern)
+    return [
+        {"path": path, "number": number, "text": f"{line}\n"}
+        for path, text in files.items()
+        if any(fnmatch.fnmatch(path.rpartition("/")[2], glob) for glob in globs)
+        for number, line in enumerate(text.splitlines(), 1)
+        if wanted.search(line)
+    ]
 
 
 class ExecFails(Exception):
@@ -101,6 +114,8 @@ class FakeEngine:
             return self._object(node.selection_set, self._ids[args["id"]])
         if name in LEAVES:
             return self._leaf(name, args, chain)
+        if name == "search":
+            return searched(self.files, args["pattern"], args["globs"])
         shown = ", ".join(f"{k}={self._shown(v)}" for k, v in args.items())
         call = f"{name}({shown})" if shown else name
         if name == "withExec" and args["args"] in self.failing:

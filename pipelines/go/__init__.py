@@ -6,28 +6,33 @@
 The layers are always the same, each keyed by no more than it reads:
 
     base image (Go as go.mod says) → cache volumes → go.mod, go.sum, go.work of every module →
-    `go mod download` → the source at /src → the target's variables → the command
+    `go mod download` → what the command can read, at /src → the target's variables → the command
 
-so an edit of a .go file downloads nothing, and an edit of go.sum downloads once for all targets.
+so an edit of a .go file downloads nothing, an edit of go.sum downloads once for all targets, and an
+edit of a file that no package of a target reads (`inputs`) does nothing at all.
 `base` and `caches` extend the graph and are sync. What needs the Go version must read go.mod, which
 forces it: `version`, `env`, `build` and `test` are async, and `build` and `test` end with the work
 done.
 """
 
 from pipelines.go._caches import MODULES, caches
+from pipelines.go._closure import Inputs
 from pipelines.go._commands import build, test
 from pipelines.go._env import base, env
+from pipelines.go._inputs import inputs
 from pipelines.go._project import Project, inspect, version
 from pipelines.go._target import environment
 
 __all__ = [
     "MODULES",
+    "Inputs",
     "Project",
     "base",
     "build",
     "caches",
     "env",
     "environment",
+    "inputs",
     "inspect",
     "test",
     "version",

@@ -8,6 +8,9 @@ from pipelines._dagger import dagger, knowing_its_id
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines.go._env import env
+from pipelines.go._inputs import inputs as input_set
+from pipelines.go._inputs import narrowed
+from pipelines.go._project import inspect
 from pipelines.go._target import OUT, go_build, go_test, ldflags_with
 
 __all__ = ["Setup", "build", "test"]
@@ -34,6 +37,7 @@ async def build(
     tags: Sequence[str] = (),
     trimpath: bool = True,
     output: str = "",
+    inputs: Sequence[str] = (),
     **setup: Unpack[Setup],
 ) -> dagger.Directory:
     """Build commands for one platform; give the directory with the executables.
@@ -48,6 +52,8 @@ async def build(
         tags: Build tags.
         trimpath: Leave this machine's paths out of the binary.
         output: The executable's name, where Go's own is not wanted; `.exe` is added for Windows.
+        inputs: Patterns of files that the build reads and Go's own rules do not show; `**` for
+            the whole source. What it reads otherwise is found (`go.inputs`).
         setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
 
     Raises:
@@ -63,7 +69,8 @@ async def build(
         race=setup.get("race", False),
         output=output,
     )
-    container = await env(source, platform, **setup)
+    part = await _part(source, platform, packages, tags, inputs, setup)
+    container = await env(source, platform, inputs=part, **setup)
     return mark_forced(knowing_its_id(await container.with_exec(command).directory(OUT).sync()))
 
 
@@ -74,6 +81,7 @@ async def test(
     trimpath: bool = True,
     run: str = "",
     flags: Sequence[str] = (),
+    inputs: Sequence[str] = (),
     **setup: Unpack[Setup],
 ) -> str:
     """Run the tests of packages, by default of all; give what `go test` printed.
@@ -86,6 +94,8 @@ async def test(
             (`runtime.Caller`) need `trimpath=False`.
         run: Only tests whose names match this regular expression.
         flags: More flags of `go test`, such as `-short`, `-count=1`, `-v`.
+        inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**`
+            for the whole source.
         setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
 
     Raises:
@@ -100,5 +110,39 @@ async def test(
         run=run,
         flags=flags,
     )
-    container = await env(source, **setup)
+    every = packages or ("./...",)
+    part = await _part(source, None, every, tags, inputs, setup, tests=True, flags=flags)
+    container = await env(source, inputs=part, **setup)
     return await container.with_exec(command).stdout()
+
+
+async def _part(  # noqa: PLR0917
+    source: dagger.Directory,
+    platform: Platform | None,
+    packages: Sequence[str],
+    tags: Sequence[str],
+    more: Sequence[str],
+    setup: Setup,
+    *,
+    tests: bool = False,
+    flags: Sequence[str] = (),
+) -> dagger.Directory:
+    """Give the part of the source that a command can read."""
+    module = setup.get("module", ".")
+    project = await inspect(source, module)
+    # The Go of another image is not known.
+    version = "" if setup.get("image") else setup.get("version") or project.version
+    found = await input_set(
+        source,
+        platform,
+        *packages,
+        tests=tests,
+        module=project.module,
+        version=version,
+        tags=tags,
+        flags=flags,
+        cgo=setup.get("cgo", False),
+        race=setup.get("race", False),
+        more=more,
+    )
+    return await narrowed(source, found, more)

@@ -8,6 +8,7 @@ from pipelines._dagger import dagger
 from pipelines._memo import once
 from pipelines._platform import Platform
 from pipelines.go._caches import BUILD_PATH, MODULES, caches
+from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
 from pipelines.go._project import Project, inspect
 from pipelines.go._target import environment
 
@@ -18,7 +19,6 @@ NETRC = "/root/.netrc"
 
 # Manifests of every module: `replace` and go.work reach into nested ones.
 MANIFESTS = ["go.work", "go.work.sum", "**/go.mod", "**/go.sum"]
-NOT_SOURCE = [".git", "**/.git"]
 
 # Where modules come from; go.sum says what they must be. So these never enter a key.
 PROXIES = ("GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE")
@@ -52,6 +52,7 @@ async def env(
     race: bool = False,
     goprivate: str = "",
     netrc: dagger.Secret | None = None,
+    inputs: dagger.Directory | None = None,
 ) -> dagger.Container:
     """Give a container in which `source` is at /src, its modules are there, and Go is set up.
 
@@ -68,6 +69,7 @@ async def env(
         race: Whether the race detector is on; needs cgo.
         goprivate: Patterns of private modules, as in `GOPRIVATE`.
         netrc: Credentials for private modules, mounted as a secret.
+        inputs: The part of the source to mount; by default all of it.
     """
     project = await inspect(source, module)
     version = version or project.version
@@ -86,6 +88,8 @@ async def env(
 
     question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)}"
     container, _, _ = await once(source, question, ask)
+    mounted = inputs or await narrowed(source, WHOLE, ())
+    container = container.with_mounted_directory(WORKDIR, mounted)
     for name, value in environment(platform, cgo=cgo or race).items():
         container = container.with_env_variable(name, value)
     return container.with_(mount(*caches(version, platform, cgo=cgo, race=race)[1:]))
@@ -94,16 +98,15 @@ async def env(
 def prepared(
     container: dagger.Container, source: dagger.Directory, project: Project
 ) -> dagger.Container:
-    """Download modules by the manifests alone, then mount the source in their place.
+    """Download modules, by the manifests alone.
 
     The download only warms a volume. If the volume is emptied later, the download is still cached
     and does not run again: `go build` then fetches what it misses by itself.
     """
     workdir = posixpath.normpath(posixpath.join(WORKDIR, project.module))
     container = container.with_workdir(workdir)
-    if not project.vendored:
-        manifests = source.filter(include=MANIFESTS, exclude=NOT_SOURCE)
-        container = container.with_mounted_directory(WORKDIR, manifests).with_exec(
-            ["go", "mod", "download"]
-        )
-    return container.with_mounted_directory(WORKDIR, source.filter(exclude=NOT_SOURCE))
+    if project.vendored:
+        return container
+    manifests = source.filter(include=MANIFESTS, exclude=NOT_SOURCE)
+    container = container.with_mounted_directory(WORKDIR, manifests)
+    return container.with_exec(["go", "mod", "download"])

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines import Platform, SourceError, UsageError, connect, gather, go, matrix
 from pipelines.go._project import go_version
-from tests.fake_engine import TOKEN, FakeEngine
+from tests.fake_engine import TOKEN, ExecFails, FakeEngine
 
 MODULE = {"go.mod": "module m\n\ngo 1.26\n", "main.go": "package main\n"}
 
@@ -167,5 +167,50 @@ def test_six_targets_ask_for_what_they_share_once(monkeypatch):
                 await gather({p: go.env(source, p) for p in platforms})
 
         anyio.run(main)
-    # The schema, the entries, go.mod; the ids of one volume and two directories; the download.
-    assert len(engine.spans) == 7
+    # The schema, the entries, go.mod; the ids of one volume and one directory; the download.
+    assert len(engine.spans) == 6
+
+
+LIBRARY = {
+    "go.mod": "module m\n\ngo 1.26\n",
+    "README.md": "",
+    "cmd/x/main.go": 'package main\n\nimport "m/lib"\n',
+    "cmd/y/main.go": "package main\n",
+    "lib/lib.go": "package lib\n",
+    "lib/lib_test.go": "package lib\n",
+}
+
+
+def test_a_command_sees_what_it_can_read(monkeypatch):
+    platform = Platform("linux", "amd64")
+    calls = chain(monkeypatch, lambda s: go.build(s, platform, "./cmd/x"), LIBRARY)
+    assert "include=['cmd/x/main.go', 'go.mod', 'lib/lib.go']" in calls
+    assert "filter(exclude=['.git', '**/.git'])>" not in calls
+
+
+def test_more_inputs_are_added_to_what_is_found(monkeypatch):
+    calls = chain(monkeypatch, lambda s: go.test(s, "./lib", inputs=["assets/**"]), LIBRARY)
+    assert "include=['go.mod', 'lib/lib.go', 'lib/lib_test.go', 'assets/**']" in calls
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: go.build(s, None, "./cmd/x", inputs=["**"]),
+        lambda s: go.test(s, "./lib", flags=["-overlay=x.json"]),
+        lambda s: go.test(s, "./lib", flags=["--coverpkg=./..."]),
+    ],
+)
+def test_the_whole_source_is_mounted_where_it_is_asked_for_or_may_be_read(monkeypatch, call):
+    assert "path='/src', source=<host.directory(path='/s').filter(exclude=" in chain(
+        monkeypatch, call, LIBRARY
+    )
+
+
+def test_an_engine_that_can_not_search_gets_the_whole_source(monkeypatch):
+    def refuse(*_):
+        raise ExecFails(["search"])
+
+    monkeypatch.setattr("tests.fake_engine.searched", refuse)
+    calls = chain(monkeypatch, lambda s: go.build(s, None, "./cmd/x"), LIBRARY)
+    assert "filter(exclude=['.git', '**/.git'])>" in calls

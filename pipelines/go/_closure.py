@@ -1,0 +1,269 @@
+"""The files that a build, or the tests of packages, can read. A pure function of a survey.
+
+Theory of operation
+    Packages that are asked for are the roots. From them the imports are followed through the
+    modules of the source; each package brings the files that its target can compile (names and
+    `//go:build` lines decide, and whatever can not be decided is in), its C and assembly files
+    and what it embeds. The manifests of every module and all of `vendor/` are always in.
+
+    Tests bring the test files of the roots, what these import, and everything below the roots'
+    directories that is not Go, since tests open files beside them. Documents are left out, unless
+    a file of the closure names one or lists directories: then all that is below is in. Paths that
+    begin with `..` are followed to where they lead.
+
+    Rule: in doubt more. Whatever is not understood makes the whole source the input, and says why.
+
+Source: `go help packages`, `go help buildconstraint`, package `embed`; `go/build` for which files
+belong to a package.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.go._constraints import Tags, evaluate, named_for
+from pipelines.go._survey import GoFile, Survey
+
+__all__ = ["Inputs", "closure"]
+
+_BESIDE = (
+    ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90",
+    ".s", ".S", ".sx", ".swig", ".swigcxx", ".syso", ".inc", ".pgo",
+)  # fmt: skip
+_MANIFESTS = {"go.mod", "go.sum", "go.work", "go.work.sum"}
+_DOCUMENT = re.compile(
+    r"(?i:.*\.(md|markdown|rst|adoc)|(licen[sc]e|changelog|notice|authors|codeowners)[^/]*)"
+)
+_NOTHING = GoFile()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Paths below the source; `whole` says why every path is one, "" if not."""
+
+    paths: tuple[str, ...] = ()
+    whole: str = ""
+
+
+class _Whole(Exception):
+    """Everything may be read."""
+
+
+def closure(
+    survey: Survey,
+    tags: Tags,
+    packages: Sequence[str],
+    *,
+    module: str = ".",
+    tests: bool = False,
+) -> Inputs:
+    """Give what the packages of a target can read, sorted.
+
+    Args:
+        survey: The source.
+        tags: The target.
+        packages: Patterns as Go takes them, relative to `module`.
+        module: The directory that Go is started in.
+        tests: Whether they are tested, not built.
+    """
+    try:
+        found = _Closure(survey, tags, tests=tests)
+        roots = dict.fromkeys(_roots(survey, packages, module))
+        for root in roots:
+            found.package(root, root=True)
+        found.follow()
+        if tests:
+            found.beside(root for root in roots if _tested(survey, root))
+    except _Whole as all_of_it:
+        return Inputs(whole=str(all_of_it))
+    return Inputs(tuple(sorted(found.paths | _always(survey))))
+
+
+def _always(survey: Survey) -> set[str]:
+    return {
+        name
+        for name in survey.names
+        if name.rpartition("/")[2] in _MANIFESTS or _in(name, "vendor")
+    }
+
+
+def _in(name: str, directory: str) -> bool:
+    return name.startswith(f"{directory}/") or f"/{directory}/" in name
+
+
+def _roots(survey: Survey, packages: Sequence[str], module: str) -> Iterator[str]:
+    """Find the directories that patterns name."""
+    for pattern in packages:
+        at = _directory(survey, pattern, module)
+        if not pattern.endswith("..."):
+            if not _has(survey, at, ".go"):
+                raise _Whole(f"{pattern!r} is not a directory with Go files")
+            yield at
+            continue
+        above = at.removesuffix("...").rstrip("/") or "."
+        if "..." in above:
+            raise _Whole(f"the pattern {pattern!r} is not followed")
+        for directory in survey.directories:
+            here = _below(directory, above) and not _ignored(directory, above)
+            if here and _has(survey, directory, ".go"):
+                yield directory
+
+
+def _has(survey: Survey, directory: str, ending: str) -> bool:
+    return any(base.endswith(ending) for base in survey.directories.get(directory, ()))
+
+
+def _tested(survey: Survey, directory: str) -> bool:
+    return _has(survey, directory, "_test.go")
+
+
+def _directory(survey: Survey, pattern: str, module: str) -> str:
+    """Turn a pattern into a directory of the source, `...` kept."""
+    if pattern in {".", "./..."} or pattern.startswith("./"):
+        return posixpath.normpath(posixpath.join(module, pattern))
+    if (local := _local(survey, pattern.removesuffix("/..."))) is not None:
+        return local + ("/..." if pattern.endswith("/...") else "")
+    raise _Whole(f"{pattern!r} is not a package of this source")
+
+
+def _below(directory: str, above: str) -> bool:
+    return above in {".", directory} or directory.startswith(f"{above}/")
+
+
+def _ignored(directory: str, above: str) -> bool:
+    """Tell whether `...` passes a directory over."""
+    rest = directory if above == "." else directory[len(above) :]
+    return any(
+        part in {"testdata", "vendor"} or (part[:1] in {"_", "."} and part != ".")
+        for part in rest.split("/")
+    )
+
+
+def _local(survey: Survey, path: str) -> str | None:
+    """Find the directory of an import path, by the longest module that it is in."""
+    for module in sorted(survey.modules, key=len, reverse=True):
+        if path == module or path.startswith(f"{module}/"):
+            at = posixpath.join(survey.modules[module], path[len(module) + 1 :])
+            return posixpath.normpath(at)
+    return None
+
+
+class _Closure:
+    """Follows imports; `paths` are the inputs so far."""
+
+    def __init__(self, survey: Survey, tags: Tags, *, tests: bool) -> None:
+        if not survey.modules:
+            raise _Whole("no module of the source is known")
+        self.paths: set[str] = set()
+        self._survey = survey
+        self._tags = tags
+        self._tests = tests
+        self._seen: set[str] = set()
+        self._waiting: list[str] = []
+        self._lists = False
+        self._names = frozenset(survey.names)
+
+    def package(self, directory: str, *, root: bool = False) -> None:
+        """Take a package in."""
+        if directory in self._seen:
+            return
+        self._seen.add(directory)
+        for base in self._survey.directories.get(directory, ()):
+            if base.endswith(".go"):
+                if (root and self._tests) or not base.endswith("_test.go"):
+                    self._go_file(directory, base)
+            elif base.endswith(_BESIDE) and named_for(base, self._tags) is not False:
+                self._beside(directory, base)
+
+    def follow(self) -> None:
+        """Take in what is imported, until nothing is new."""
+        while self._waiting:
+            found = _local(self._survey, self._waiting.pop())
+            if found is not None:
+                self.package(found)
+
+    def beside(self, roots: Iterable[str]) -> None:
+        """Take in what tests of the roots may open."""
+        above = set(roots)
+        for name in self._survey.names:
+            if not ("." in above or any(parent in above for parent in _parents(name))):
+                continue
+            directory, _, base = name.rpartition("/")
+            if (
+                self._lists
+                or _ignored(directory, ".")
+                or (not base.endswith(".go") and not _DOCUMENT.fullmatch(base))
+            ):
+                self.paths.add(name)
+
+    def _go_file(self, directory: str, base: str) -> None:
+        path = posixpath.normpath(posixpath.join(directory, base))
+        found = self._survey.files.get(path, _NOTHING)
+        if not found.read:
+            raise _Whole(f"{path} could not be searched")
+        rule = found.constraint
+        ruled_out = rule not in {None, "?"} and evaluate(rule or "", self._tags) is False
+        if ruled_out or named_for(base, self._tags) is False:
+            return
+        self.paths.add(path)
+        self._waiting += found.imports
+        for arguments in found.embeds:
+            self._embed(directory, arguments)
+        if found.foreign and found.cgo:
+            raise _Whole(f"{path} gives the C compiler files of other directories")
+        if self._tests:
+            self._reads(path, directory, found)
+
+    def _beside(self, directory: str, base: str) -> None:
+        path = posixpath.normpath(posixpath.join(directory, base))
+        if self._survey.files.get(path, _NOTHING).foreign:
+            raise _Whole(f"{path} includes files of other directories")
+        self.paths.add(path)
+
+    def _embed(self, directory: str, arguments: str) -> None:
+        """Take in what a `//go:embed` line names; all of the directory if it is hard to read."""
+        if any(c in arguments for c in '"`[\\'):
+            self._tree(directory)
+            return
+        for pattern in arguments.split():
+            self._glob(directory, pattern.removeprefix("all:"))
+
+    def _glob(self, directory: str, pattern: str) -> None:
+        if "*" not in pattern and "?" not in pattern:
+            self._tree(posixpath.normpath(posixpath.join(directory, pattern)))
+            return
+        fixed = posixpath.normpath(posixpath.join(directory, pattern))
+        parts = (re.escape(p).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") for p in [fixed])
+        matching = re.compile("".join(parts) + "(/.*)?")
+        self.paths.update(name for name in self._survey.names if matching.fullmatch(name))
+
+    def _tree(self, path: str) -> None:
+        """Take in a file, or all that is below a directory."""
+        if path in self._names:
+            self.paths.add(path)
+        self.paths.update(n for n in self._survey.names if path == "." or n.startswith(f"{path}/"))
+
+    def _reads(self, path: str, directory: str, found: GoFile) -> None:
+        """Take in what a file may open while a test runs."""
+        if found.everything:
+            raise _Whole(f"{path} runs Go itself, or asks where its own source is")
+        self._lists = self._lists or found.lists
+        for upward in found.upward:
+            fixed = re.split(r"[*?\[%$\\]", upward)[0]
+            exact = fixed == upward
+            at = posixpath.normpath(posixpath.join(directory, fixed if exact else _above(fixed)))
+            if at in {".", ".."} or at.startswith("../"):
+                raise _Whole(f"{path} names {upward!r}")
+            self._tree(at)
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "."
+
+
+def _parents(name: str) -> Iterator[str]:
+    at = name.rfind("/")
+    while at > 0:
+        yield name[:at]
+        at = name.rfind("/", 0, at)

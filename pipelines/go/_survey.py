@@ -1,0 +1,204 @@
+"""What a source says of its packages: names, and the lines of Go files that decide who reads what.
+
+One search over the source gives the lines; everything else is a pure function of them. What is
+searched for is chosen so that a file can only ever seem to need *more* than it does: an import is
+any quoted path of a module of this source, wherever it stands.
+
+`Directory.search` and the selection of several fields at once are asked for through the SDK's own
+query builder, which gives one query instead of one for every line found.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines._dagger import dagger
+from pipelines._memo import once
+
+__all__ = [
+    "FILES",
+    "MANIFESTS",
+    "MANIFEST_LINES",
+    "GoFile",
+    "Line",
+    "Survey",
+    "found_modules",
+    "pattern",
+    "read",
+    "survey",
+]
+
+# Go's own lines: package, comments before it, constraints, embedding, cgo and its flags.
+_LINES = (
+    r"^\s*package\s",
+    r"^\s*/\*",
+    r"^//go:build\s",
+    r"^// \+build\s",
+    r"^\s*//go:embed\s",
+    r'["`]C["`]',
+    r"^\s*(//|\*)?\s*#\s*(include|cgo|import|incbin|define)\b",
+    r"\.incbin",
+)
+# What lets a test, or what it calls, read files elsewhere: paths upwards, documents, Go itself.
+_READS = (
+    r'["`]\.\.',
+    r'["`][^"`]*(?i:\.(md|markdown|rst|adoc)\b|readme|licen[sc]e|changelog|notice|authors|codeowners)',
+    r"\b(ReadDir|WalkDir|Walk|Glob|DirFS|Readdir\w*|ParseDir|FileServer|CopyFS)\(",
+    r'Command(Context)?\([^)]*["`](go|gofmt)["`]',
+    r"runtime\.Caller\(",
+)
+MANIFESTS = ("go.mod", "go.work")
+MANIFEST_LINES = r"^\s*module\s|=>\s*\"?\.\.?(/|$)"
+FILES = ("*.go", "*.s", "*.S", "*.sx", "*.c", "*.h", "*.cc", "*.cpp", "*.cxx", "*.hh", "*.hpp")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that was found."""
+
+    path: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoFile:
+    """What a file of a package says.
+
+    `imports` are quoted paths of this source's modules, `embeds` the patterns after
+    `//go:embed`, `upward` the paths that begin with `..`. `constraint` is None if there is none,
+    "?" if there may be one that was not understood. `read` says that its package clause was seen:
+    a file without one was not searched as it should have been. `foreign` gives the C compiler or
+    assembler files of other directories, `lists` may list directories or read documents, and
+    `everything` runs Go, or asks where its own source is.
+    """
+
+    constraint: str | None = None
+    imports: frozenset[str] = frozenset()
+    embeds: tuple[str, ...] = ()
+    upward: tuple[str, ...] = ()
+    cgo: bool = False
+    foreign: bool = False
+    lists: bool = False
+    everything: bool = False
+    read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A source: every path in it, its modules (import path to directory), its Go files."""
+
+    names: tuple[str, ...]
+    modules: Mapping[str, str]
+    files: Mapping[str, GoFile]
+    directories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+async def survey(source: dagger.Directory) -> Survey:
+    """Survey a source, once a connection.
+
+    Raises:
+        dagger.QueryError: this engine can not search.
+    """
+    return await once(source, "go survey", lambda: _ask(source))
+
+
+async def _ask(source: dagger.Directory) -> Survey:
+    modules = found_modules(await _search(source, MANIFEST_LINES, MANIFESTS))
+    names = sorted(name for name in await source.glob("**") if not name.endswith("/"))
+    return read(names, modules, await _search(source, pattern(modules), FILES))
+
+
+def pattern(modules: Iterable[str]) -> str:
+    """Spell what is looked for in Go files, given the import paths of the source's modules."""
+    own = "|".join(re.escape(path).replace(r"\-", "-") for path in sorted(modules))
+    return "|".join((*_LINES, *_READS, *([rf'["`]({own})[/"`]'] if own else [])))
+
+
+async def _search(source: dagger.Directory, pattern: str, globs: tuple[str, ...]) -> list[Line]:
+    from dagger.client._core import Arg
+
+    arguments = [Arg("pattern", pattern), Arg("globs", list(globs))]
+    found: Any = source._select("search", arguments)  # type: ignore[no-untyped-call] # noqa: SLF001
+    fields = found.select_multiple(
+        "SearchResult", path="filePath", number="lineNumber", text="matchedLines"
+    )
+    lines: list[Line] = await fields.execute(list[Line])
+    return lines
+
+
+_REPLACE = re.compile(r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)')
+
+
+def found_modules(lines: Iterable[Line]) -> dict[str, str]:
+    """Find the modules of a source, and what `replace` puts in their place."""
+    found: dict[str, str] = {}
+    for line in lines:
+        at = posixpath.dirname(line.path)
+        text = line.text.partition("//")[0].strip()
+        if module := re.fullmatch(r'module\s+"?([^\s"]+)"?', text):
+            found[module[1]] = at or "."
+        elif swap := re.search(
+            r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)', text
+        ):
+            found.setdefault(swap[1], posixpath.normpath(posixpath.join(at, swap[2])))
+    return found
+
+
+def read(names: Iterable[str], modules: Mapping[str, str], lines: Iterable[Line]) -> Survey:
+    """Make a survey of the names and lines that were found."""
+    by_file: dict[str, list[Line]] = {}
+    for line in lines:
+        by_file.setdefault(posixpath.normpath(line.path), []).append(line)
+    quoted = re.compile(
+        r'["`]((?:' + "|".join(map(re.escape, sorted(modules))) + r')(?:/[^"`]*)?)["`]'
+    )
+    names = tuple(names)
+    directories: dict[str, list[str]] = {}
+    for name in names:
+        above, _, base = name.rpartition("/")
+        directories.setdefault(above or ".", []).append(base)
+    files = {path: _file(found, quoted) for path, found in by_file.items()}
+    return Survey(names, modules, files, {k: tuple(v) for k, v in directories.items()})
+
+
+def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
+    lines.sort(key=lambda line: line.number)
+    texts = [line.text.strip() for line in lines]
+    clause = next((at for at, text in enumerate(texts) if re.match(r"package\s", text)), None)
+    together = "\n".join(texts)
+    return GoFile(
+        constraint=_constraint([line.text.rstrip() for line in lines[:clause]]),
+        imports=frozenset(quoted.findall(together)),
+        embeds=tuple(t.removeprefix("//go:embed") for t in texts if t.startswith("//go:embed")),
+        upward=tuple(re.findall(r'["`](\.\.[^"`\n]*)["`]', together)),
+        cgo='"C"' in together or "`C`" in together,
+        foreign=any(map(_leaves, texts)),
+        lists=_LISTS.search(together) is not None,
+        everything=_GO_ITSELF.search(together) is not None,
+        read=clause is not None,
+    )
+
+
+def _constraint(header: list[str]) -> str | None:
+    """Give the constraint in the lines before the package clause; "?" if there is any doubt."""
+    rules = [line.removeprefix("//go:build") for line in header if line.startswith("//go:build")]
+    if any(line.lstrip().startswith("/*") for line in header):  # it may be inside of a comment
+        return "?" if rules else None
+    if len(rules) > 1:
+        return "?"
+    old = any(line.startswith("// +build") for line in header)
+    return rules[0] if rules else "?" if old else None
+
+
+_LISTS = re.compile("|".join(_READS[1:3]))
+_GO_ITSELF = re.compile("|".join(_READS[3:]))
+
+
+def _leaves(text: str) -> bool:
+    """Tell whether a line of C or assembly may read files outside of its own directory."""
+    if re.search(r"#\s*(include|import)\s*[\"<]", text):
+        return re.search(r"#\s*(include|import)\s*\"[^\"]*/", text) is not None
+    return re.search(r"#\s*cgo\b.*(-I|-L|-include|SRCDIR|\.\.)|incbin", text) is not None
