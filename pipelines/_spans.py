@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Recorder", "Span", "in_cell", "recorded", "span"]
+__all__ = ["Recorder", "Span", "in_cell", "note", "recorded", "span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,16 @@ class Span:
 
 
 class Recorder(Protocol):
-    """Who wants to know of stages. Both methods return at once and never raise."""
+    """Who wants to know of stages. Its methods return at once and never raise."""
 
     def opened(self, span: Span) -> None:
         """Note that a stage starts."""
 
     def closed(self, span: Span, error: BaseException | None) -> None:
         """Note that a stage ends; `error` says how if not well."""
+
+    def noted(self, span: str, note: dict[str, Any]) -> None:
+        """Note what a stage says of itself; `span` is its id."""
 
 
 _recorder: ContextVar[Recorder | None] = ContextVar("pipelines_recorder", default=None)
@@ -56,6 +59,12 @@ def recorded(recorder: Recorder) -> Iterator[None]:
         yield
     finally:
         _recorder.reset(token)
+
+
+def note(**fields: Any) -> None:
+    """Say something of the stage that is running, for reports and `pipelines explain`."""
+    if (recorder := _recorder.get()) and (span := _current.get()):
+        recorder.noted(span, fields)
 
 
 @contextmanager

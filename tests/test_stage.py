@@ -19,6 +19,9 @@ class Recorder:
     def opened(self, span):
         self.spans.append(span)
 
+    def noted(self, span, note):
+        pass
+
     def closed(self, span, error):
         self.errors.append(error)
 

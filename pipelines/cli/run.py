@@ -69,7 +69,18 @@ def main(argv: Sequence[str]) -> int:
 
     code, failure = perform(calls, options, run, session)
     finish(run, options.progress, code, failure, sys.stderr)
+    _keep(run)
     return code
+
+
+def _keep(run: Run) -> None:
+    """Keep the run for `pipelines explain`."""
+    import time
+
+    from pipelines.engine.store.layout import default_root
+    from pipelines.report.history import save
+
+    save(default_root(os.environ), Path.cwd(), run.rows(), time.monotonic())
 
 
 def parse(argv: Sequence[str]) -> Options:

@@ -27,6 +27,7 @@ from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.export import export_tree
+from pipelines.engine.run.history import History
 from pipelines.engine.run.outgoing import Outgoing
 from pipelines.engine.run.rooms import HOSTNAME, Rooms
 from pipelines.engine.run.rootfs import RootfsRunner
@@ -44,6 +45,7 @@ from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.locks import Locks
+from pipelines.engine.store.portraits import Portraits
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Tree
@@ -160,6 +162,7 @@ def assemble(
         layout.stat,
         files.origin,
         world,
+        History(Portraits(layout.root), events, volumes.has),
     )
     return Parts(
         layout,

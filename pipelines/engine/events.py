@@ -3,6 +3,8 @@
     {"event": "exec", "state": "started", "span": …, "id": …, "name": …}
     {"event": "exec", "state": "finished", "span": …, "id": …, "name": …, "seconds": …, "exit": …}
     {"event": "exec", "state": "cached", "span": …, "id": …, "name": …}
+    {"event": "why", "span": …, "id": …, "name": …, "count": …,
+     "reasons": [{"kind": …, "what": …, "before": …, "after": …}]}
     {"event": "log", "span": …, "id": …, "stream": "stdout"|"stderr", "text": …}
     {"event": "warning", "text": …}
 
@@ -13,7 +15,7 @@ when nobody listens, and a listener that went away changes nothing.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -23,6 +25,7 @@ from pipelines.engine.op import Exec
 __all__ = ["Events", "name_of", "traced"]
 
 LONGEST_NAME = 120
+SHOWN = 50  # reasons in one event
 
 _span: ContextVar[str] = ContextVar("span", default="")
 
@@ -54,6 +57,18 @@ class Events:
         """Tell that an exec started, finished or was answered by a record."""
         if self._descriptor is not None:
             self._tell("exec", state=state, id=op.digest.hex[:12], name=name_of(op), **more)
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._descriptor is not None
+
+    def why(self, op: Exec, reasons: Sequence[Mapping[str, str]]) -> None:
+        """Tell why an exec runs; the first reasons, and how many there are."""
+        shown = list(reasons[:SHOWN])
+        self._tell(
+            "why", id=op.digest.hex[:12], name=name_of(op), reasons=shown, count=len(reasons)
+        )
 
     def log(self, op: Exec, stream: str, data: bytes) -> None:
         """Pass a command's output on."""

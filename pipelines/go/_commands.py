@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 from pipelines._dagger import dagger, knowing_its_id
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
+from pipelines._spans import note
 from pipelines.go._env import env
 from pipelines.go._inputs import inputs as input_set
 from pipelines.go._inputs import narrowed
@@ -145,4 +146,7 @@ async def _part(  # noqa: PLR0917
         race=setup.get("race", False),
         more=more,
     )
+    what = f"go {'test' if tests else 'build'} {' '.join(packages or ('.',))}"
+    name = f"{what} for {platform}" if platform else what
+    note(inputs=name, whole=found.whole, paths=[*found.paths, *more])
     return await narrowed(source, found, more)

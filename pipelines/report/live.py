@@ -42,6 +42,9 @@ class Live:
         if row and event.get("state") == "started":
             row.last = f"$ {event.get('name', '')}"
 
+    def why(self, row: StageRow | None, event: dict[str, Any]) -> None:
+        """Draw nothing: the reason stands in the stage's row when it ended."""
+
     def line(self, row: StageRow | None, text: str) -> None:
         """Draw nothing now: `Run` keeps the last line, and a tick draws it."""
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from pipelines.report.run import StageRow
+from pipelines.report.why import phrase
 from pipelines.report.words import seconds
 
 __all__ = ["Plain"]
 
 HEARTBEAT_SECONDS = 30.0
+REASONS = 3  # shown beside a command
 
 
 class Plain:
@@ -35,6 +37,13 @@ class Plain:
             self._write(row, f"$ {name}")
         elif event.get("state") == "finished" and event.get("exit"):
             self._write(row, f"exit code {event['exit']}: {name}")
+
+    def why(self, row: StageRow | None, event: dict[str, Any]) -> None:
+        """Write why a command runs, one reason a line."""
+        for reason in event.get("reasons", ())[:REASONS]:
+            self._write(row, f"because {phrase(reason)}")
+        if (more := int(event.get("count", 0)) - REASONS) > 0:
+            self._write(row, f"and {more} more; `pipelines explain` shows them")
 
     def line(self, row: StageRow | None, text: str) -> None:
         """Write a line of output."""

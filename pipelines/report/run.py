@@ -10,10 +10,11 @@ display is never called twice at once and lines never mix.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines._spans import Span
+from pipelines.report.why import summary
 
 __all__ = ["Display", "Run", "StageRow"]
 
@@ -23,7 +24,12 @@ LONGEST_LINE = 64 * 1024
 
 @dataclass(slots=True)
 class StageRow:
-    """A stage of the run. `ran` and `cached` count commands, those of stages inside included."""
+    """A stage of the run.
+
+    `ran` and `cached` count commands, those of stages inside included; `why` is the first reason
+    among them. `commands` are its own, by their ids, with the fields of their events; `notes` what
+    the stage said of itself.
+    """
 
     span: Span
     ended: float | None = None
@@ -31,6 +37,9 @@ class StageRow:
     ran: int = 0
     cached: int = 0
     last: str = ""
+    why: str = ""
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def result(self) -> str:
@@ -59,6 +68,9 @@ class Display(Protocol):
 
     def line(self, row: StageRow | None, text: str) -> None:
         """Show one whole line of a command's output."""
+
+    def why(self, row: StageRow | None, event: dict[str, Any]) -> None:
+        """Show why a command runs."""
 
     def notice(self, text: str) -> None:
         """Show a line of the engine itself."""
@@ -99,12 +111,20 @@ class Run:
             row.ended, row.error = self._clock(), error
             self._show(self._display.stage, row)
 
+    def noted(self, span: str, note: dict[str, Any]) -> None:
+        """Keep what a stage says of itself."""
+        with self._lock:
+            if row := self._rows.get(span):
+                row.notes.append(note)
+
     def listen(self, event: dict[str, Any]) -> None:
         """Take an event of the engine; unknown ones are of a newer engine and mean nothing here."""
         with self._lock:
             match event.get("event"):
                 case "exec":
                     self._exec(event)
+                case "why":
+                    self._why(event)
                 case "log":
                     self._log(event)
                 case "warning" | "stderr":
@@ -129,6 +149,7 @@ class Run:
     def _exec(self, event: dict[str, Any]) -> None:
         row = self._row(event)
         state = event.get("state")
+        self._keep(row, event)
         for each in self._with_parents(row):
             each.ran += state == "started"
             each.cached += state == "cached"
@@ -136,6 +157,19 @@ class Run:
             for stream in ("stdout", "stderr"):
                 self._flush((str(event.get("span")), str(event.get("id")), stream))
         self._show(self._display.command, row, event)
+
+    def _why(self, event: dict[str, Any]) -> None:
+        row = self._row(event)
+        self._keep(row, event)
+        text = summary(event.get("reasons", ()), int(event.get("count", 0)))
+        for each in self._with_parents(row):
+            each.why = each.why or text
+        self._show(self._display.why, row, event)
+
+    def _keep(self, row: StageRow | None, event: dict[str, Any]) -> None:
+        if row is not None:
+            known = row.commands.setdefault(str(event.get("id")), {})
+            known |= {k: v for k, v in event.items() if k not in {"event", "span", "id"}}
 
     def _log(self, event: dict[str, Any]) -> None:
         key = (str(event.get("span")), str(event.get("id")), str(event.get("stream")))

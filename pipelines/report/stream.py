@@ -2,7 +2,8 @@
 
     {"v": 1, "event": "stage", "state": "started"|"finished", "stage", "cell", "span", "parent",
      "seconds", "result", "ran", "cached"}
-    {"v": 1, "event": "exec", …}, {"v": 1, "event": "log", …}    as the engine tells them
+    {"v": 1, "event": "exec", …}, {"v": 1, "event": "why", …}, {"v": 1, "event": "log", …}
+     as the engine tells them
     {"v": 1, "event": "notice", "text"}
     {"v": 1, "event": "summary", "exit_code", "seconds", "stages": […]}
 
@@ -49,6 +50,11 @@ class Json:
         """Write a command's event."""
         rest = {key: value for key, value in event.items() if key != "event"}
         self.write("exec", stage=row.span.label if row else "", **rest)
+
+    def why(self, row: StageRow | None, event: dict[str, Any]) -> None:
+        """Write why a command runs."""
+        rest = {key: value for key, value in event.items() if key != "event"}
+        self.write("why", stage=row.span.label if row else "", **rest)
 
     def line(self, row: StageRow | None, text: str) -> None:
         """Write a line of output."""

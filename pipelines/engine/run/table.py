@@ -37,6 +37,7 @@ from pipelines.engine.op import (
 )
 from pipelines.engine.result import Result, output
 from pipelines.engine.run.exec import Execs
+from pipelines.engine.run.history import History
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
 from pipelines.engine.run.trees import Trees
@@ -69,6 +70,7 @@ class Run:
     stat_cache: Path
     origin: Callable[[str, str], None]
     world: World
+    history: History
 
     async def pin(self, op: Op) -> Tree:
         """Read a host directory or file as it is now."""
@@ -104,7 +106,7 @@ class Run:
     async def _run(self, op: Op, inputs: Sequence[Result], slot: anyio.Semaphore) -> Result:
         match op:
             case Exec():
-                return await self.execs.run(op, inputs, slot)
+                return await self.history.told(op, inputs, lambda: self.execs.run(op, inputs, slot))
             case Rootfs():
                 return await to_thread.run_sync(self.rootfs.run, op)
             case Archive():

@@ -1,0 +1,160 @@
+"""Why a command runs: every part of its key, changed alone, is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines.engine.op import (
+    CacheMount,
+    CacheVolume,
+    DirMount,
+    Edge,
+    Empty,
+    Exec,
+    Rootfs,
+    SecretRef,
+    TempMount,
+    Write,
+)
+from pipelines.engine.reasons import family, portrait, reasons
+from pipelines.engine.result import Ran, Snapshot
+from pipelines.engine.store.portraits import KEPT, Portraits
+from pipelines.engine.tree import Entry, Tree
+
+IMAGE = Rootfs("sha256:" + "a" * 64, "linux/amd64", "golang:1.26")
+SOURCE = Write(Edge(Empty()), "f", b"")
+VOLUME = CacheMount("/cache", CacheVolume("go-build"))
+EXEC = Exec(
+    Edge(IMAGE),
+    ("go", "build", "./cmd/x"),
+    (("A", "1"), ("B", "2")),
+    "/src",
+    "",
+    "linux/amd64",
+    (DirMount("/src", Edge(SOURCE)), VOLUME),
+)
+
+
+def tree(**files):
+    entries = {name: Entry("file", 0o644, 1, text * 64) for name, text in files.items()}
+    return Tree.of((name.replace("_", "."), entry) for name, entry in entries.items())
+
+
+def drawn(op=EXEC, source=None, root=("r1",)):
+    results = {IMAGE.digest: Snapshot(root), SOURCE.digest: source or tree(a_go="1", b_go="2")}
+    return portrait(op, [results.get(edge.op.digest, Snapshot(root)) for edge in op.inputs])
+
+
+def why(now, *earlier, lost=()):
+    return [(r.kind, r.what, r.before, r.after) for r in reasons(now, earlier, lost)]
+
+
+def test_a_command_that_nothing_is_known_of_runs_for_the_first_time():
+    assert why(drawn()) == [("first run", "", "", "")]
+    other = drawn(replace(EXEC, args=("go", "vet", "-x", "./...")))
+    assert why(drawn(), other) == [("first run", "", "", "")]
+
+
+def test_a_file_that_changed_came_or_went_is_named_with_its_digests():
+    now = drawn(source=tree(a_go="9", c_go="3"))
+    assert why(now, drawn()) == [
+        ("file", "/src/a.go", "1" * 12 + " 644", "9" * 12 + " 644"),
+        ("file", "/src/b.go", "2" * 12 + " 644", ""),
+        ("file", "/src/c.go", "", "3" * 12 + " 644"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"env": (("A", "1"), ("B", "3"))}, ("environment", "B", "2", "3")),
+        ({"env": (("A", "1"),)}, ("environment", "B", "2", "")),
+        ({"workdir": "/"}, ("command", "working directory", "/src", "/")),
+        ({"user": "1000"}, ("command", "user", "", "1000")),
+        ({"expect": "ANY"}, ("command", "expected result", "SUCCESS", "ANY")),
+        (
+            {"args": ("go", "build", "./cmd/y")},
+            ("command", "arguments", "go build ./cmd/x", "go build ./cmd/y"),
+        ),
+        (
+            {"secret_env": (("TOKEN", SecretRef("t", lambda: b"")),)},
+            ("environment", "secrets variables", "", "TOKEN"),
+        ),
+        ({"mounts": EXEC.mounts[:1]}, ("mount", "/cache", "there", "")),
+        ({"mounts": (*EXEC.mounts, TempMount("/tmp"))}, ("mount", "/tmp", "", "there")),
+    ],
+)
+def test_every_part_of_a_command_is_named_when_it_changed(change, reason):
+    assert why(drawn(replace(EXEC, **change)), drawn()) == [reason]
+
+
+def test_another_image_is_named_and_another_root_without_one():
+    other = Rootfs("sha256:" + "b" * 64, "linux/amd64", "golang:1.27")
+    now = drawn(replace(EXEC, root=Edge(other)), root=("r2",))
+    images = ("golang:1.26 aaaaaaaaaaaa", "golang:1.27 bbbbbbbbbbbb")
+    assert why(now, drawn()) == [("image", "", *images)]
+    deeper = drawn(root=("r1", "r3"))
+    assert why(deeper, drawn()) == [("root", "the root filesystem", "", "r3")]
+
+
+def test_an_image_below_other_commands_is_found():
+    above = replace(EXEC, root=Edge(EXEC))
+    results = [Ran({"": Snapshot(("r",))}, 0, "", "", ""), tree(a_go="1")]
+    assert portrait(above, results)["image"] == ["golang:1.26 aaaaaaaaaaaa"]
+
+
+def test_the_likest_command_is_compared_with():
+    arm = replace(EXEC, env=(("A", "1"), ("B", "arm")))
+    changed = tree(a_go="9", b_go="2")
+    found = why(drawn(source=changed), drawn(arm, source=changed), drawn())
+    assert [kind for kind, *_ in found] == ["file"]
+
+
+def test_what_does_not_differ_failed_or_was_evicted():
+    assert why(drawn(), drawn() | {"failed": True})[0][0] == "failed"
+    assert why(drawn(), drawn())[0][0] == "evicted"
+
+
+def test_a_volume_that_is_empty_again_is_told_beside_the_reason():
+    found = why(drawn(), drawn(), lost=["/cache"])
+    assert found[1] == ("cache volume", "go-build", "filled", "empty")
+
+
+def test_no_value_of_a_secret_or_volatile_variable_is_in_a_portrait():
+    secret = SecretRef("name", lambda: b"hunter2")
+    volatile = {"volatile": (("V", "hunter2"),), "volatile_names": ("V",)}
+    op = replace(EXEC, secret_env=(("S", secret),), **volatile)
+    assert "hunter2" not in str(drawn(op))
+
+
+def test_portraits_are_kept_newest_first_and_bounded(tmp_path):
+    kept = Portraits(tmp_path)
+    for number in range(KEPT + 3):
+        made = drawn(source=tree(a_go=f"{number % 10}"), root=(f"r{number}",))
+        kept.put(family(EXEC), made, kept.of(family(EXEC)))
+    found = kept.of(family(EXEC))
+    assert [row["root"] for row in found[:2]] == [[f"r{KEPT + 2}"], [f"r{KEPT + 1}"]]
+    assert len(found) == KEPT
+    assert found[0]["mounts"] == made["mounts"]
+
+
+def test_an_equal_portrait_replaces_the_one_before(tmp_path):
+    kept = Portraits(tmp_path)
+    for failed in ({"failed": True}, {}):
+        kept.put(family(EXEC), drawn() | failed, kept.of(family(EXEC)))
+    assert ["failed" in row for row in kept.of(family(EXEC))] == [False]
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"\x78\x9c\x03\x00\x00\x00\x00\x01"])
+def test_damaged_portraits_are_as_good_as_none(tmp_path, damage):
+    kept = Portraits(tmp_path)
+    kept.put(family(EXEC), drawn(), [])
+    (tmp_path / "portraits" / family(EXEC).hex).write_bytes(damage)
+    assert kept.of(family(EXEC)) == []
+    kept.put(family(EXEC), drawn(), [])
+    assert len(kept.of(family(EXEC))) == 1
+
+
+def test_portraits_that_can_not_be_written_are_no_error(tmp_path):
+    (tmp_path / "portraits").write_text("in the way")
+    Portraits(tmp_path).put(family(EXEC), drawn(), [])
