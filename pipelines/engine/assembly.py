@@ -136,9 +136,7 @@ def assemble(
     events = Events(settings.events)
     blobs, files = Blobs(layout), Files(layout, owners=settings.mode != "single")
     snapshots = _snapshots(layout, lease, events, stack)
-    records, locks = Records(layout, snapshots.exists), Locks(layout)
-    stack.callback(records.close)
-    stack.callback(locks.close)
+    records, locks = _records(layout, snapshots, stack)
     images = Images(layout.images)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     registries = Registries(environ, images, events.warning, check_cancelled)
@@ -188,6 +186,13 @@ def _snapshots(layout: Layout, lease: Lease, events: Events, stack: ExitStack) -
         events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
     stack.callback(snapshots.close)
     return snapshots
+
+
+def _records(layout: Layout, snapshots: Snapshots, stack: ExitStack) -> tuple[Records, Locks]:
+    records, locks = Records(layout, snapshots.exists), Locks(layout)
+    stack.callback(records.close)
+    stack.callback(locks.close)
+    return records, locks
 
 
 def _rooms(

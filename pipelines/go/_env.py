@@ -75,14 +75,7 @@ async def env(
     version = version or project.version
 
     async def ask() -> tuple[dagger.Container, object, object]:
-        common = base(version, image=image)
-        if goprivate:
-            common = common.with_env_variable("GOPRIVATE", goprivate)
-        for name in PROXIES:
-            if value := os.environ.get(name):
-                common = common.with_volatile_variable(name, value)
-        if netrc is not None:
-            common = common.with_mounted_secret(NETRC, netrc).with_env_variable("NETRC", NETRC)
+        common = _private(base(version, image=image), goprivate, netrc)
         # The answer holds what its question names by id, so that the ids stay theirs.
         return await prepared(common, source, project).sync(), image, netrc
 
@@ -93,6 +86,21 @@ async def env(
     for name, value in environment(platform, cgo=cgo or race).items():
         container = container.with_env_variable(name, value)
     return container.with_(mount(*caches(version, platform, cgo=cgo, race=race)[1:]))
+
+
+def _private(
+    container: dagger.Container, goprivate: str, netrc: dagger.Secret | None
+) -> dagger.Container:
+    """Say where modules come from, and with which credentials."""
+    if goprivate:
+        container = container.with_env_variable("GOPRIVATE", goprivate)
+    for name in PROXIES:
+        if value := os.environ.get(name):
+            container = container.with_volatile_variable(name, value)
+    if netrc is not None:
+        mounted = container.with_mounted_secret(NETRC, netrc)
+        container = mounted.with_env_variable("NETRC", NETRC)
+    return container
 
 
 def prepared(
