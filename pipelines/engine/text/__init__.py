@@ -1,0 +1,1 @@
+"""Pure functions of texts: env files, line differences, patches, search patterns."""
