@@ -46,12 +46,16 @@ class Gitignore:
 
     def ignores(self, path: str, is_dir: bool) -> bool:
         """Tell whether a path is ignored, given that the directory above it is not."""
+        return bool(self.verdict(path, is_dir))
+
+    def verdict(self, path: str, is_dir: bool) -> bool | None:
+        """Give what the rules say of a path; None if they say nothing."""
         for layer in reversed(self._of(path.rpartition("/")[0])):
             text = layer.below + path[layer.cut :]
             ignored: bool | None = layer.spec.check_file(text + "/" if is_dir else text).include
             if ignored is not None:
                 return ignored
-        return False
+        return None
 
     def _of(self, directory: str) -> tuple[_Layer, ...]:
         layers = self._layers.get(directory)
