@@ -26,6 +26,7 @@ from pipelines.engine.op.execs import (
     Mount,
     SecretMount,
     SecretRef,
+    SocketMount,
     TempMount,
 )
 from pipelines.engine.op.image import Archive, Variant
@@ -38,6 +39,7 @@ from pipelines.engine.op.sources import (
     Rootfs,
 )
 from pipelines.engine.op.trees import (
+    Apply,
     Chown,
     Copy,
     Diff,
@@ -45,6 +47,7 @@ from pipelines.engine.op.trees import (
     Filter,
     Link,
     MakeDir,
+    Patch,
     Remove,
     Rename,
     Replace,
@@ -52,10 +55,12 @@ from pipelines.engine.op.trees import (
     Select,
     Touch,
     Write,
+    WritePatch,
 )
 
 __all__ = [
     "UNKEYED",
+    "Apply",
     "Archive",
     "CacheMount",
     "CacheVolume",
@@ -77,6 +82,7 @@ __all__ = [
     "MakeDir",
     "Mount",
     "Op",
+    "Patch",
     "Pick",
     "Put",
     "Remove",
@@ -87,9 +93,11 @@ __all__ = [
     "SecretMount",
     "SecretRef",
     "Select",
+    "SocketMount",
     "TempMount",
     "Touch",
     "Variant",
     "Write",
+    "WritePatch",
     "key",
 ]

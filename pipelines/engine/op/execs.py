@@ -14,6 +14,7 @@ __all__ = [
     "Mount",
     "SecretMount",
     "SecretRef",
+    "SocketMount",
     "TempMount",
 ]
 
@@ -83,7 +84,16 @@ class SecretMount:
     mode: int = 0o400
 
 
-Mount = DirMount | CacheMount | TempMount | SecretMount
+@dataclass(frozen=True, slots=True)
+class SocketMount:
+    """A unix socket of the host, by its path; what is said there is no part of any key."""
+
+    target: str
+    path: str
+    owner: str = ""
+
+
+Mount = DirMount | CacheMount | TempMount | SecretMount | SocketMount
 
 
 @dataclass(frozen=True, slots=True, eq=False)

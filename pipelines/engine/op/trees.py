@@ -11,6 +11,7 @@ from typing import ClassVar
 from pipelines.engine.op.base import Edge, Op
 
 __all__ = [
+    "Apply",
     "Chown",
     "Copy",
     "Diff",
@@ -18,6 +19,7 @@ __all__ = [
     "Filter",
     "Link",
     "MakeDir",
+    "Patch",
     "Remove",
     "Rename",
     "Replace",
@@ -25,6 +27,7 @@ __all__ = [
     "Select",
     "Touch",
     "Write",
+    "WritePatch",
 ]
 
 
@@ -175,3 +178,28 @@ class Replace(Op):
     replacement: str
     every: bool = False
     first_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply(Op):
+    """Do to the base what was done between two trees."""
+
+    base: Edge
+    lower: Edge
+    upper: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch(Op):
+    """Apply a patch, a file tree, as `git apply` does."""
+
+    base: Edge
+    patch: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WritePatch(Op):
+    """Write what changed between two trees as a patch of git's: gives a file tree."""
+
+    lower: Edge
+    upper: Edge

@@ -28,6 +28,7 @@ from pipelines.engine.errors import ExecFailed
 from pipelines.engine.events import Events
 from pipelines.engine.op import CacheMount, CacheVolume, Exec
 from pipelines.engine.result import Ran, Result, Snapshot
+from pipelines.engine.run import relay
 from pipelines.engine.run.rooms import Room, Rooms, Secrets
 from pipelines.engine.run.streams import TAIL, Spool, Streams, patterns
 from pipelines.engine.sandbox.base import Sandbox
@@ -91,7 +92,8 @@ class Execs:
             async with slot:
                 self.events.exec(op, "started")
                 began = anyio.current_time()
-                ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
+                async with relay.relaying(room.sockets):
+                    ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
                 seconds = round(anyio.current_time() - began, 3)
             streams.close()
             self.events.exec(op, "finished", exit=ended.code, seconds=seconds)

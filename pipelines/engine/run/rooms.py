@@ -15,16 +15,19 @@ Rules
 
 import itertools
 import os
+import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pipelines.engine.errors import PathError, SandboxError
-from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, TempMount
+from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, SocketMount, TempMount
 from pipelines.engine.result import Result, Snapshot, output
+from pipelines.engine.run import relay
+from pipelines.engine.run.places import Place, Stubs, innermost, put
 from pipelines.engine.sandbox import cabundle, users
 from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
 from pipelines.engine.sandbox.users import User
@@ -81,16 +84,6 @@ class Host:
     hosts: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One mount: its link-free target, and its source on the host (None for a tmpfs)."""
-
-    target: str
-    source: Path | None
-    readonly: bool = False
-    size: int | None = None
-
-
 @dataclass(slots=True)
 class Room:
     """A root filesystem with everything mounted in it; see the rules above."""
@@ -103,8 +96,9 @@ class Room:
     places: list[Place] = field(default_factory=list)
     kept: dict[str, Active] = field(default_factory=dict)
     dropped: list[Active] = field(default_factory=list)
-    stubs: list[tuple[Path, inroot.Stub]] = field(default_factory=list)
+    stubs: Stubs = field(default_factory=list)
     small: list[Path] = field(default_factory=list)
+    sockets: list[tuple[socket.socket, str]] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
     over: bool = False
 
@@ -114,9 +108,16 @@ class Room:
         self.small.append(path)
         return path
 
+    def mount(
+        self, target: str, source: Path | None, *, readonly: bool = False, size: int | None = None
+    ) -> None:
+        """Mount something, with a mount point made for it."""
+        place = Place(target, source, readonly, size)
+        put(self.root.path, self.places, self.stubs, place)
+
     def locate(self, path: str) -> tuple[Path, str]:
         """Find the root that a path lies in, and the path relative to it."""
-        place = _innermost(self.places, path)
+        place = innermost(self.places, path)
         if place is None:
             return self.root.path, path
         if place.source is None:
@@ -211,19 +212,21 @@ class Rooms:
             match mount:
                 case DirMount():
                     source = self._tree(room, mount, sources[mount.target])
-                    _place(room, mount.target, source, readonly=mount.readonly)
+                    room.mount(mount.target, source, readonly=mount.readonly)
                 case CacheMount():
-                    _place(room, mount.target, volumes[mount.target], readonly=mount.readonly)
+                    room.mount(mount.target, volumes[mount.target], readonly=mount.readonly)
                 case TempMount():
-                    _place(room, mount.target, None, size=mount.size)
+                    room.mount(mount.target, None, size=mount.size)
                 case SecretMount():
                     path = self._secret(room, mount, files[mount.target])
-                    _place(room, mount.target, path, readonly=True)
+                    room.mount(mount.target, path, readonly=True)
+                case SocketMount():
+                    room.mount(mount.target, self._socket(room, mount))
         lent = {"/etc/resolv.conf": self.host.resolv_conf, "/etc/hosts": self.host.hosts}
         for target, original in lent.items():
             if not any(m.target == target for m in op.mounts):
                 copy = self._small(room, original.read_bytes(), 0o644)
-                _place(room, target, copy)
+                room.mount(target, copy)
 
     def _tree(self, room: Room, mount: DirMount, source: Tree | Snapshot) -> Path:
         """Put a directory or file on disk for one exec."""
@@ -247,6 +250,15 @@ class Rooms:
 
     def _secret(self, room: Room, mount: SecretMount, value: bytes) -> Path:
         return self._small(room, value, mount.mode, *_ids(room, mount.owner))
+
+    def _socket(self, room: Room, mount: SocketMount) -> Path:
+        """Listen where a command of the room may connect, on behalf of a socket of the host."""
+        path = self.memory / f"{next(self.count)}"
+        room.small.append(path)
+        listening = relay.listen(path, *_ids(room, mount.owner))
+        room.stack.callback(listening.close)
+        room.sockets.append((listening, mount.path))
+        return path
 
     def _small(self, room: Room, data: bytes, mode: int, uid: int = 0, gid: int = 0) -> Path:
         """Put a small file on the tmpfs, for this room only."""
@@ -333,32 +345,6 @@ def _targets(op: Exec) -> Iterator[str]:
 def _outputs(op: Exec, inputs: Sequence[Result]) -> Iterator[Tree | Snapshot]:
     for result, edge in zip(inputs, op.inputs, strict=True):
         yield output(result, edge.output)
-
-
-def _place(
-    room: Room, target: str, source: Path | None, *, readonly: bool = False, size: int | None = None
-) -> None:
-    """Make a mount point where it belongs and remember the mount."""
-    if target == "/":
-        raise SandboxError("cannot mount at /: use withRootfs to replace the root filesystem")
-    outer = _innermost(room.places, target)
-    if outer is not None and outer.source is None:
-        room.places.append(Place(target, source, readonly, size))
-        return
-    base = room.root.path if outer is None else outer.source
-    assert base is not None
-    prefix = "" if outer is None else outer.target
-    kind: Literal["dir", "file"] = "file" if source is not None and source.is_file() else "dir"
-    stub = inroot.stub(base, target[len(prefix) :], kind)
-    if stub.made:
-        room.stubs.append((base, stub))
-    room.places.append(Place(prefix + stub.path, source, readonly, size))
-
-
-def _innermost(places: Sequence[Place], path: str) -> Place | None:
-    """Find the mount that a path lies in: the one with the longest target."""
-    around = [p for p in places if path == p.target or path.startswith(p.target + "/")]
-    return max(around, key=lambda p: len(p.target), default=None)
 
 
 def _user(root: Path, user: str) -> User:
