@@ -151,6 +151,11 @@ class Solver:
         assert flight.result is not None
         return flight.result
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was solved yet: no result is held on to."""
+        return not (self._flights or self._solved or self._definitions)
+
     async def rebuild(self, op: Op) -> Result:
         """Solve an op again whose recorded result proved to be incomplete."""
         self._solved.pop(op.digest, None)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.errors import QueryError, StoreError
 from pipelines.engine.snapshots.layer import Scan
 from pipelines.engine.snapshots.rows import plain
@@ -26,14 +27,14 @@ from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.mirrors import Mirrors
-from pipelines.engine.store.policy import Disk, Policy, parse_size
+from pipelines.engine.store.policy import Disk, Policy, parse_size, share_of
 from pipelines.engine.store.records import Records
-from pipelines.engine.store.sweep import Parts, due, sweep
+from pipelines.engine.store.sweep import Parts, due, measured, sweep
 from pipelines.engine.store.trash import discard, empty
 from pipelines.engine.store.verify import verify
 from pipelines.engine.store.volumes import Volumes
 
-__all__ = ["collect", "main"]
+__all__ = ["collect", "holdings", "limits", "main", "prune"]
 
 DAMAGED = 7
 DAY = 86400.0
@@ -71,6 +72,57 @@ def collect(layout: Layout, *, owners: bool) -> None:
         sweep(_parts(layout, owners=owners), policy)
     except (OSError, StoreError) as error:
         sys.stderr.write(f"warning: the store was not swept: {error}\n")
+
+
+def limits(layout: Layout) -> Limits:
+    """Give what the store is kept to."""
+    policy = policy_of(layout, os.environ)
+    return Limits(policy.maximum, policy.reserved, policy.min_free)
+
+
+def holdings(layout: Layout, *, owners: bool, since: float) -> list[Held]:
+    """List what the store holds; what was used after `since` is busy."""
+    from pipelines.engine.store.accounting import account
+
+    parts = _parts(layout, owners=owners)
+    try:
+        return account(parts, since)
+    finally:
+        parts.records.close()
+
+
+def prune(layout: Layout, wanted: Wanted, *, owners: bool, lease: Lease | None) -> bool:
+    """Delete what is too much; False if other sessions kept this from all but volumes.
+
+    `lease` is that of a session that holds on to nothing; without it, the caller has none.
+
+    Raises:
+        StoreError: a size can not be read.
+    """
+    parts = _parts(layout, owners=owners)
+    try:
+        return not sweep(parts, _reaching(parts, wanted), lease=lease).partial
+    finally:
+        parts.records.close()
+
+
+def _reaching(parts: Parts, wanted: Wanted) -> Policy:
+    """Turn what is wanted into a policy."""
+    disk = Disk.of(parts.layout.root)
+    policy = policy_of(parts.layout, os.environ)
+    if wanted.everything:
+        policy = replace(policy, reserved=0, maximum=0, grace_seconds=0)
+    given = {"reserved": wanted.reserved, "maximum": wanted.maximum, "min_free": wanted.min_free}
+    sizes = {name: share_of(name, text, disk.total) for name, text in given.items() if text}
+    policy = replace(policy, **sizes)
+    maximum = policy.maximum
+    if wanted.target:
+        held = sum(content.size for content in measured(parts)[0].values())
+        target = share_of("target", wanted.target, disk.total)
+        maximum = min(target, maximum) if held > maximum else maximum
+    # What is to be kept in any case is kept in any case, if it was asked for.
+    reserved = policy.reserved if wanted.reserved else min(policy.reserved, maximum)
+    return replace(policy, maximum=maximum, reserved=reserved)
 
 
 def policy_of(layout: Layout, environ: Mapping[str, str]) -> Policy:

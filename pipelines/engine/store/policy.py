@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.engine.errors import StoreError
 
-__all__ = ["Disk", "Policy", "parse_size"]
+__all__ = ["Disk", "Policy", "parse_size", "share_of"]
 
 _GIB = 1 << 30
 _DAY = 86400.0
@@ -89,3 +89,15 @@ def parse_size(name: str, text: str) -> int:
     if not found:
         raise StoreError(f"store setting {name}: not a size: {text!r}; write it as 20GiB")
     return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def share_of(name: str, text: str, total: int) -> int:
+    """Read a size, or a share of the disk: "20GB", "10%".
+
+    Raises:
+        StoreError: neither.
+    """
+    share = text.strip().removesuffix("%")
+    if share != text.strip() and share.strip().isdigit():
+        return total * int(share) // 100
+    return parse_size(name, text)

@@ -37,7 +37,7 @@ from pipelines.engine.store.trash import empty
 from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Tree
 
-__all__ = ["Layers", "Parts", "Swept", "due", "sweep"]
+__all__ = ["Layers", "Parts", "Swept", "due", "measured", "sweep"]
 
 _PERIOD = 3600.0
 
@@ -117,16 +117,25 @@ def _alone(layout: Layout) -> Iterator[bool]:
         lock.close()
 
 
-def _decide(parts: Parts, policy: Policy, now: float, *, whole: bool) -> Decision:
+def _apart(parts: Parts) -> tuple[dict[str, Content], list[Holding]]:
+    """Give what may go while others are alive, because it has locks of its own."""
     contents, holdings = _volumes(parts)
     for held, content in (*_mirrors(parts.layout), *_downloads(parts.layout)):
         contents[held.refs[0]] = content
         holdings.append(held)
-    keep: list[str] = []
-    if whole:
-        contents.update(_contents(parts))
-        keep = [f"blob:{digest}" for digest in parts.keep()]
-        holdings += [_holding(row, parts) for row in parts.records.rows()]
+    return contents, holdings
+
+
+def measured(parts: Parts) -> tuple[dict[str, Content], list[Holding]]:
+    """Give all content by name, and all holdings."""
+    contents, holdings = _apart(parts)
+    contents.update(_contents(parts))
+    return contents, holdings + [_holding(row, parts) for row in parts.records.rows()]
+
+
+def _decide(parts: Parts, policy: Policy, now: float, *, whole: bool) -> Decision:
+    contents, holdings = measured(parts) if whole else _apart(parts)
+    keep = [f"blob:{digest}" for digest in parts.keep()] if whole else []
     return decide(holdings, contents, policy, Disk.of(parts.layout.root), now, keep)
 
 
