@@ -10,12 +10,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "digest", "errors", "events", "filemode", "op", "patterns", "refs", "remote", "result",
-    "tree", "treecopy", "treeops", "treepath", "version", "web",
+    "accounts", "changes", "digest", "errors", "events", "filemode", "op", "patterns", "refs",
+    "remote", "result", "text", "tree", "treecopy", "treeops", "treepath", "version", "web",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
 ENGINE = {
+    "accounts": set(),
+    "changes": set(),
     "digest": set(),
     "errors": set(),
     "events": set(),
@@ -25,6 +27,7 @@ ENGINE = {
     "refs": set(),
     "remote": set(),
     "result": set(),
+    "text": set(),
     "tree": set(),
     "treecopy": set(),
     "treeops": set(),
@@ -45,6 +48,7 @@ ENGINE = {
     "server": {"api"},
     "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
     "upkeep": {"snapshots", "store"},
+    "keeper": {"store", "upkeep"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
     "world": {"images", "run", "sources", "store"},
@@ -52,6 +56,7 @@ ENGINE = {
     "engine": {
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
         "world",
+        "keeper",
     },
 }  # fmt: skip
 

@@ -6,9 +6,11 @@ gives an `Engine`. Leaving it stops what is running, then releases the lease.
 
 import os
 import platform as host_platform
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
@@ -20,9 +22,10 @@ from pipelines.engine.assembly import Cache, Parts, Settings, assemble
 from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
+from pipelines.engine.keeper import Keeper
 from pipelines.engine.op import Edge, Op, Select
 from pipelines.engine.result import Result, Snapshot, output
-from pipelines.engine.run.export import export_file, export_tree
+from pipelines.engine.run.export import export_file, export_tree, remove_below
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.server import Request
 from pipelines.engine.snapshots.stack import level_of
@@ -30,12 +33,14 @@ from pipelines.engine.solver import Solver
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.records import Records
+from pipelines.engine.text.search import Hit, Search
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.version import VERSION
 from pipelines.engine.world import World
 
 __all__ = ["Engine", "opened"]
 
+T = TypeVar("T")
 DURABLE_EVERY = 30.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le"}
 
@@ -45,7 +50,7 @@ class Engine:
 
     version = VERSION
 
-    def __init__(self, parts: Parts, settings: Settings, solver: Solver) -> None:
+    def __init__(self, parts: Parts, settings: Settings, solver: Solver, lease: Lease) -> None:
         self.workdir = Path(settings.workdir).resolve()
         self.platform = f"linux/{_ARCHITECTURES.get(host_platform.machine(), 'amd64')}"
         self._parts = parts
@@ -53,6 +58,11 @@ class Engine:
         self._session = Session(self)
         self._pinned: dict[tuple[str, str], ImageInfo] = {}
         self._pinning: dict[tuple[str, str], anyio.Lock] = {}
+        self._count = count()
+        self._scratch = lease.path
+        self.store = Keeper(
+            parts.layout, lease, owners=settings.mode != "single", idle=lambda: solver.idle
+        )
 
     @property
     def epoch(self) -> int | None:
@@ -79,6 +89,7 @@ class Engine:
 
     async def solve(self, op: Op) -> Result:
         """Give an op's result."""
+        await self.store.still()
         return await self._solver.solve(op)
 
     async def tree(self, edge: Edge) -> Tree:
@@ -132,6 +143,30 @@ class Engine:
         """Give a file's bytes."""
         return await to_thread.run_sync(self._parts.files.read, entry, limit)
 
+    async def reading(self, work: Callable[[Callable[[Entry], bytes]], T]) -> T:
+        """Do work that reads the bytes of files, in a thread."""
+        return await to_thread.run_sync(work, self._parts.files.read)
+
+    async def search(self, tree: Tree, search: Search) -> Sequence[Hit]:
+        """Look for text in a tree's files."""
+        from pipelines.engine.run import searching
+
+        return await self.reading(lambda read: searching.search(tree, search, read))
+
+    async def saved_image(self, name: str) -> str:
+        """Take an image out of the host's container engine, into an archive of the session's."""
+        from pipelines.engine.images.saved import save
+
+        into = self._scratch / f"saved-{next(self._count)}.tar"
+        await save(name, into, os.environ)
+        return str(into)
+
+    async def export_changes(self, tree: Tree, gone: Sequence[str], path: str) -> str:
+        """Write a tree into a host directory and remove paths there."""
+        dest = self.workdir / path
+        await to_thread.run_sync(remove_below, dest, gone)
+        return await self.export_tree(tree, path, wipe=False)
+
     async def export_tree(self, tree: Tree, path: str, wipe: bool) -> str:
         """Write a tree into a host directory."""
         dest = self.workdir / path
@@ -157,12 +192,14 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
     """Open the store and put an engine together for one session."""
     layout = Layout.open(default_root(os.environ))
     with ExitStack() as stack:
-        stack.callback(_collect, layout, settings)
+        ending: list[Engine] = []
+        stack.callback(_collect, layout, settings, ending)
         lease = stack.enter_context(Lease.take(layout))
         parts = assemble(layout, lease, settings, os.environ, stack)
         cache = Cache(parts.records, parts.locks)
         async with Solver(cache, parts.run, settings.jobs).open() as solver:
-            engine = Engine(parts, settings, solver)
+            engine = Engine(parts, settings, solver, lease)
+            ending.append(engine)
             parts.seeds.solving(engine.tree)
             async with anyio.create_task_group() as group:
                 group.start_soon(_keep_durable, parts.records)
@@ -173,7 +210,10 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
                 group.cancel_scope.cancel()
 
 
-def _collect(layout: Layout, settings: Settings) -> None:
+def _collect(layout: Layout, settings: Settings, ended: Sequence[Engine]) -> None:
+    """Sweep: as the client asked to, or if it is time to."""
+    if any(engine.store.finish() for engine in ended):
+        return
     from pipelines.engine import upkeep
 
     upkeep.collect(layout, owners=settings.mode != "single")

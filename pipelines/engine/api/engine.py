@@ -7,14 +7,16 @@ leaves cancels what only it was waiting for. Errors are `EngineError`s.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.op import Edge, GitAccess, HttpSource, Op
 from pipelines.engine.refs import Refs
 from pipelines.engine.result import Result
+from pipelines.engine.text.search import Hit, Search
 from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["Engine", "Image", "World"]
+__all__ = ["Engine", "Image", "Store", "World"]
 
 
 class Image(Protocol):
@@ -63,8 +65,45 @@ class World(Protocol):
         ...
 
 
+class Store(Protocol):
+    """What the API asks of the store's keeper."""
+
+    async def limits(self) -> Limits:
+        """Give what the store is kept to."""
+        ...
+
+    async def holdings(self) -> Sequence[Held]:
+        """List what the store holds."""
+        ...
+
+    async def prune(self, wanted: Wanted) -> None:
+        """Delete what is too much, now or, if this session holds on to some of it, at its end."""
+        ...
+
+
+Read = Callable[[Entry], bytes]
+T = TypeVar("T")
+
+
 class Engine(Protocol):
     """What the API asks of the engine."""
+
+    @property
+    def store(self) -> Store:
+        """The store's keeper."""
+        ...
+
+    async def reading(self, work: Callable[[Read], T]) -> T:
+        """Do work that reads the bytes of files, in a thread."""
+        ...
+
+    async def search(self, tree: Tree, search: Search) -> Sequence[Hit]:
+        """Look for text in a tree's files."""
+        ...
+
+    async def saved_image(self, name: str) -> str:
+        """Take an image out of the host's container engine: the path of an archive."""
+        ...
 
     @property
     def workdir(self) -> Path:
@@ -141,6 +180,10 @@ class Engine(Protocol):
 
     async def export_tree(self, tree: Tree, path: str, wipe: bool) -> str:
         """Write a tree into a host directory and give that directory's absolute path."""
+        ...
+
+    async def export_changes(self, tree: Tree, gone: Sequence[str], path: str) -> str:
+        """Write a tree into a host directory and remove paths there; give the directory."""
         ...
 
     async def export_file(self, tree: Tree, path: str, allow_parent_dir_path: bool) -> str:

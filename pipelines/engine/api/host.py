@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pipelines.engine.api import imaging
+from pipelines.engine.api.container import Container
 from pipelines.engine.api.directory import Directory
 from pipelines.engine.api.file import File
 from pipelines.engine.api.session import Session
-from pipelines.engine.op import Edge, HostTree
+from pipelines.engine.api.socket import Socket
+from pipelines.engine.op import Edge, HostTree, Scratch
 
 __all__ = ["FIELDS", "Host"]
 
@@ -47,4 +50,32 @@ def file(session: Session, _host: Host, *, path: str, no_cache: bool) -> File:
     return File(Edge(HostTree(_absolute(session, path), "file", nonce=nonce)))
 
 
-FIELDS: dict[str, Callable[..., Any]] = {"directory": directory, "file": file}
+def find_up(session: Session, _host: Host, *, name: str, no_cache: bool) -> str | None:  # noqa: ARG001
+    """Look for a name in the session's directory and all above it; relative to the former."""
+    start = os.path.realpath(session.engine.workdir)
+    at = start
+    while not os.path.lexists(found := os.path.join(at, name)):
+        if at == (at := os.path.dirname(at)):
+            return None
+    return os.path.relpath(found, start)
+
+
+def unix_socket(session: Session, _host: Host, *, path: str) -> Socket:
+    """Take a unix socket; it is connected to when a command does."""
+    return Socket(_absolute(session, path.removeprefix("unix://")))
+
+
+async def container_image(session: Session, host: Host, *, name: str) -> Container:
+    """Take an image from the container engine of this machine."""
+    archive = file(session, host, path=await session.engine.saved_image(name), no_cache=True)
+    empty = Container(session.engine.platform, Edge(Scratch()))
+    return await imaging.import_(session, empty, source=archive, tag="")
+
+
+FIELDS: dict[str, Callable[..., Any]] = {
+    "containerImage": container_image,
+    "directory": directory,
+    "file": file,
+    "findUp": find_up,
+    "unixSocket": unix_socket,
+}

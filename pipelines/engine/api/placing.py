@@ -12,6 +12,7 @@ from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import Stat
 from pipelines.engine.errors import PathError
 from pipelines.engine.op import (
+    Apply,
     Chown,
     Copy,
     Edge,
@@ -20,6 +21,7 @@ from pipelines.engine.op import (
     Link,
     MakeDir,
     Op,
+    Patch,
     Put,
     Remove,
     Rootfs,
@@ -170,7 +172,7 @@ def with_rootfs(_session: Session, it: Container, *, directory: Directory) -> Co
 
 def _gives_snapshot(op: Op) -> bool:
     """Tell what a command can start from: changes of a snapshot are one, all else is a tree."""
-    while isinstance(op, Write | MakeDir | Link | Copy | Remove | Chown | Put):
+    while isinstance(op, Write | MakeDir | Link | Copy | Remove | Chown | Put | Apply | Patch):
         op = op.base.op
     return isinstance(op, Exec | Rootfs | Scratch | Lay)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pipelines.engine.api import lazily
 from pipelines.engine.api.cachevolume import CacheVolume
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.directory import Directory
@@ -112,12 +113,18 @@ def loader(kind: str) -> Callable[..., Node]:
 
 
 FIELDS: dict[str, Callable[..., Any]] = {
+    "address": lazily.Field("address", "of"),
     "cacheVolume": cache_volume,
+    "changeset": lazily.Field("changeset", "empty"),
     "container": container,
     "defaultPlatform": default_platform,
     "directory": directory,
+    "engine": lazily.Field("store", "engine"),
+    "envFile": lazily.Field("envfile", "new"),
+    "error": lazily.Field("error", "new"),
     "file": file,
     "host": host,
+    "json": lazily.Field("jsonvalue", "new"),
     "node": node,
     "secret": secret,
     "setSecret": set_secret,

@@ -21,6 +21,7 @@ class Session:
         self.objects = Objects()
         self._salt = secrets.token_bytes(32)
         self._counter = count()
+        self.client = secrets.token_hex(8)
 
     def mark(self, secret: bytes) -> str:
         """Tell secrets of one name apart without saying anything about them outside."""

@@ -11,11 +11,12 @@ Theory of operation
     it a new time even within the same clock tick, unlike a file that we found (`statcache`).
 """
 
+import errno
 import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from pipelines.engine.sources.host import hash_at
 from pipelines.engine.sources.statcache import FOREIGN, StatCache, racy, stamp
 from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["export_file", "export_tree"]
+__all__ = ["export_file", "export_tree", "remove_below"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -86,6 +87,43 @@ def export_file(
         finally:
             export.close()
     return Path(above, last)
+
+
+def remove_below(dest: Path, paths: Iterable[str]) -> None:
+    """Remove paths below a host directory; what is missing, or beyond a link, stays.
+
+    Raises:
+        PathError: something can not be removed.
+    """
+    with _naming(dest):
+        if not dest.is_dir():
+            return
+        top = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in paths:
+                _remove(top, path.rstrip("/").split("/"))
+        finally:
+            os.close(top)
+
+
+def _remove(top: int, parts: Sequence[str]) -> None:
+    """Remove a path, its directories opened one by one without following links."""
+    try:
+        if len(parts) > 1:
+            below = os.open(parts[0], _DIRECTORY, dir_fd=top)
+            try:
+                _remove(below, parts[1:])
+            finally:
+                os.close(below)
+        elif stat.S_ISDIR(os.stat(parts[0], dir_fd=top, follow_symlinks=False).st_mode):
+            shutil.rmtree(parts[0], dir_fd=top)
+        else:
+            os.unlink(parts[0], dir_fd=top)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        if exc.errno not in {errno.ENOTDIR, errno.ELOOP}:
+            raise
 
 
 @contextmanager

@@ -4,8 +4,8 @@
     Rootfs                          run.rootfs, in a thread
     Archive                         run.archive, in a thread
     GitTree, HttpFile               run.git, run.http, on the event loop
-    everything else                 run.trees: in a thread if a snapshot is involved,
-                                    else at once: it is a few dictionary operations
+    everything else                 run.trees: in a thread if a snapshot is involved or files
+                                    are compared, else at once: it is a few dictionary operations
 
 `Run` implements `solver.Runner`. It holds no policy: which images exist, what is cached and
 how many commands run at once is decided elsewhere.
@@ -26,6 +26,7 @@ from anyio import to_thread
 from pipelines.engine.errors import EngineError, StoreFull
 from pipelines.engine.events import Events, name_of
 from pipelines.engine.op import (
+    Apply,
     Archive,
     CacheMount,
     Exec,
@@ -33,7 +34,9 @@ from pipelines.engine.op import (
     HostTree,
     HttpFile,
     Op,
+    Patch,
     Rootfs,
+    WritePatch,
 )
 from pipelines.engine.result import Result, output
 from pipelines.engine.run.exec import Execs
@@ -117,7 +120,8 @@ class Run:
                 return await self.world.make(op, local, slot)
             case _:
                 values = [output(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)]
-                if all(isinstance(value, Tree) for value in values):
+                quick = not isinstance(op, Apply | Patch | WritePatch)
+                if quick and all(isinstance(value, Tree) for value in values):
                     return self.trees.run(op, values)
                 return await to_thread.run_sync(self.trees.run, op, values)
 

@@ -116,6 +116,8 @@ class Trees:
                 return self._put(op, inputs[0], [self.tree(value) for value in inputs[1:]])
             case ops.Lay():
                 return _laid(*inputs)
+            case ops.Apply() | ops.Patch() | ops.WritePatch():
+                return self._rework(op, inputs)
         raise TypeError(f"not an operation on trees: {type(op).__name__}")
 
     def tree(self, value: Value) -> Tree:
@@ -235,11 +237,18 @@ class Trees:
         globs = [path for path in op.paths if is_pattern(path)]
         if not globs and not any(at in present or not at for at in gone):
             return base
+        return self._unlinked(base, gone, globs, op.kind)
+
+    def _unlinked(
+        self, base: Snapshot, gone: Sequence[str], globs: Sequence[str] = (), kind: str = ""
+    ) -> Snapshot:
+        """Remove resolved paths, and what patterns match."""
+        if not gone and not globs:
+            return base
         active = self._snapshots.prepare(base.layers)
         try:
-            for pattern in globs:
-                gone += matching(active.path, pattern, op.kind)
-            for at in gone:
+            found = [path for glob in globs for path in matching(active.path, glob, kind)]
+            for at in (*gone, *found):
                 unlink(active.path, at)
         except BaseException:
             self._snapshots.discard(active)
@@ -274,6 +283,23 @@ class Trees:
         except PathError as exc:
             raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
 
+    def _rework(self, op: ops.Apply | ops.Patch | ops.WritePatch, inputs: Sequence[Value]) -> Value:
+        """Make another tree of the base; of a snapshot, a layer with the difference."""
+        from pipelines.engine.run.patching import changed, patched, written
+
+        base = inputs[0]
+        before, *trees = (self.tree(one) for one in inputs)
+        if isinstance(op, ops.WritePatch):
+            return written(before, trees[0], self._files)
+        if isinstance(op, ops.Apply):
+            after = changed(before, *trees)
+        else:
+            after = patched(before, self._bytes(trees[0].file[1]), self._files)
+        if isinstance(base, Tree):
+            return after
+        gone = [p for p, e in before.items() if p not in after or after[p].kind != e.kind]
+        return self._add(self._unlinked(base, gone), treeops.diff(before, after))
+
     # --- pieces ----------------------------------------------------------------------------
 
     def _change(
@@ -295,9 +321,13 @@ class Trees:
             touched += [f"{at}/{inner}" if at else inner for inner in below]
         around = stack.around(touched)
         made = change(around, at)
-        if dict(made) == dict(around):
+        return base if dict(made) == dict(around) else self._add(base, made)
+
+    def _add(self, base: Snapshot, made: Tree) -> Snapshot:
+        """Lay a tree over a snapshot as one more layer."""
+        if not made:
             return base
-        root = stack.found("")
+        root = self.stack(base).found("")
 
         def fill(into: Path) -> None:
             self._files.materialise(made, into)

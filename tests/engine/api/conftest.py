@@ -1,5 +1,7 @@
 """An engine that keeps everything in memory: tree operations are real, commands are not run."""
 
+import dataclasses
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +13,14 @@ import pytest
 
 from pipelines.engine import filemode, treecopy, treeops, treepath
 from pipelines.engine import op as ops
+from pipelines.engine.accounts import Held, Limits
 from pipelines.engine.api.query import answer
 from pipelines.engine.api.session import Session
 from pipelines.engine.digest import digest_bytes
 from pipelines.engine.errors import ExecFailed, ImageError
 from pipelines.engine.patterns import Matcher
 from pipelines.engine.result import Ran, Snapshot
+from pipelines.engine.run import patching, searching
 from pipelines.engine.tree import Entry, Tree
 
 
@@ -25,6 +29,25 @@ class FakeImage:
     digest: str
     reference: str
     config: Mapping[str, Any]
+
+
+@dataclass
+class FakeStore:
+    """A store that holds two things and remembers what was to be pruned."""
+
+    pruned: list[Any] = field(default_factory=list)
+
+    async def limits(self):
+        return Limits(1000, 100, 50)
+
+    async def holdings(self):
+        return [
+            Held("regular", "Exec sha256:1", 300, 1.0, 2.5, busy=True),
+            Held("exec.cachemount", "cache volume go", 40, 1.0, 2.0, busy=False),
+        ]
+
+    async def prune(self, wanted):
+        self.pruned.append(wanted)
 
 
 @dataclass
@@ -46,6 +69,8 @@ class FakeEngine:
 
     def warning(self, text):
         self.warnings.append(text)
+
+    store: FakeStore = field(default_factory=FakeStore)
 
     async def solve(self, op):
         await anyio.lowlevel.checkpoint()
@@ -126,6 +151,12 @@ class FakeEngine:
                 return Tree(
                     {name: self.entry(data.replace(op.search, op.replacement, count).encode())}
                 )
+            case ops.Apply():
+                return patching.changed(*inputs)
+            case ops.Patch():
+                return patching.patched(inputs[0], self._read(inputs[1].file[1]), self)
+            case ops.WritePatch():
+                return patching.written(*inputs, self)
         raise AssertionError(op)
 
     def _put(self, op, base, *pieces):
@@ -135,6 +166,31 @@ class FakeEngine:
         into = op.path.endswith("/")
         at = op.path.strip("/")
         return treecopy.put(base, pieces, at, into=into, owner=owner, mode=mode)
+
+    def _read(self, entry):
+        return self.blobs["sha256:" + entry.content]
+
+    def open(self, entry):
+        return io.BytesIO(self._read(entry))
+
+    def write(self, data, mode=0o644, uid=0, gid=0, mtime=None):
+        return dataclasses.replace(self.entry(data, mode), uid=uid, gid=gid, mtime=mtime)
+
+    async def reading(self, work):
+        return work(self._read)
+
+    async def search(self, tree, search):
+        return searching.search(tree, search, self._read)
+
+    async def saved_image(self, name):
+        if name != "known":
+            raise ImageError(f"{name}: none")
+        self.hosts["/saved.tar"] = Tree({"saved.tar": self.entry(b"archive")})
+        return "/saved.tar"
+
+    async def export_changes(self, tree, gone, path):
+        self.exported.append((sorted(tree), tuple(gone), path))
+        return str(self.workdir / path)
 
     async def status(self, edge, path, follow):
         return treepath.status(await self.tree(edge), path, follow=follow)

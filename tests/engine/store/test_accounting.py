@@ -43,9 +43,7 @@ async def test_shared_content_is_counted_once_and_sizes_add_up(layout):
         (path / "f").write_bytes(b"x" * 10_000)
     found = held(layout)
     assert sum(one.size for one in found if one.kind == "regular") == 3 * 8192
-    assert [one.description for one in found if one.kind == "exec.cachemount"] == [
-        "volume ns/go"
-    ]
+    assert [one.description for one in found if one.kind == "exec.cachemount"] == ["volume ns/go"]
 
 
 async def test_what_was_used_since_the_session_began_is_busy(layout):
