@@ -11,7 +11,8 @@ PACKAGE = ROOT / "pipelines"
 
 VALUES = {
     "accounts", "changes", "digest", "errors", "events", "filemode", "op", "patterns", "refs",
-    "remote", "result", "text", "tree", "treecopy", "treeops", "treepath", "version", "web",
+    "remote", "result", "scrub", "text", "tree", "treecopy", "treeops", "treepath", "version",
+    "web",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -28,6 +29,7 @@ ENGINE = {
     "remote": set(),
     "result": set(),
     "text": set(),
+    "scrub": set(),
     "tree": set(),
     "treecopy": set(),
     "treeops": set(),

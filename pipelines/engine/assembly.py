@@ -37,6 +37,7 @@ from pipelines.engine.run.trees import Trees
 from pipelines.engine.sandbox import binary
 from pipelines.engine.sandbox.bwrap import Bubblewrap
 from pipelines.engine.sandbox.namespace import Mode
+from pipelines.engine.scrub import Hidden
 from pipelines.engine.snapshots.base import Snapshots
 from pipelines.engine.snapshots.kernel import mount, umount
 from pipelines.engine.snapshots.probe import choose
@@ -88,6 +89,7 @@ class Parts:
     seeds: Seeds
     outgoing: Outgoing
     world: World
+    hidden: Hidden
 
 
 class Cache:
@@ -177,6 +179,7 @@ def assemble(
         seeds,
         outgoing,
         world,
+        events.hidden,
     )
 
 

@@ -27,6 +27,7 @@ from pipelines.engine.op import Edge, Op, Select
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.run.export import export_file, export_tree, remove_below
 from pipelines.engine.run.shown import Stack
+from pipelines.engine.scrub import Hidden
 from pipelines.engine.server import Request
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.solver import Solver
@@ -77,6 +78,11 @@ class Engine:
             return await query.answer(
                 self._session, request.query, request.variables, request.operation
             )
+
+    @property
+    def hidden(self) -> Hidden:
+        """The secrets that must not be in what the session says."""
+        return self._parts.hidden
 
     @property
     def world(self) -> World:

@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from pipelines.engine.op import Exec
+from pipelines.engine.scrub import Hidden
 
 __all__ = ["Events", "name_of", "traced"]
 
@@ -41,22 +42,25 @@ def traced(traceparent: str) -> Iterator[None]:
         _span.reset(token)
 
 
-def name_of(op: Exec) -> str:
-    """Spell a command for people, in one line of bounded length."""
-    text = " ".join(op.args).replace("\n", " ")
+def name_of(op: Exec, hidden: Hidden) -> str:
+    """Spell a command for people, in one line of bounded length, without secrets."""
+    # Hidden before it is cut: half a secret would not be known for one.
+    text = hidden.text(" ".join(op.args)).replace("\n", " ")
     return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 class Events:
     """Writes events to a file descriptor, or nowhere."""
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: int | None = None, hidden: Hidden | None = None) -> None:
         self._descriptor = descriptor
+        self.hidden = Hidden() if hidden is None else hidden
 
     def exec(self, op: Exec, state: str, **more: Any) -> None:
         """Tell that an exec started, finished or was answered by a record."""
         if self._descriptor is not None:
-            self._tell("exec", state=state, id=op.digest.hex[:12], name=name_of(op), **more)
+            name = name_of(op, self.hidden)
+            self._tell("exec", state=state, id=op.digest.hex[:12], name=name, **more)
 
     @property
     def heard(self) -> bool:
@@ -65,10 +69,9 @@ class Events:
 
     def why(self, op: Exec, reasons: Sequence[Mapping[str, str]]) -> None:
         """Tell why an exec runs; the first reasons, and how many there are."""
-        shown = list(reasons[:SHOWN])
-        self._tell(
-            "why", id=op.digest.hex[:12], name=name_of(op), reasons=shown, count=len(reasons)
-        )
+        shown = self.hidden.within([dict(reason) for reason in reasons[:SHOWN]])
+        name = name_of(op, self.hidden)
+        self._tell("why", id=op.digest.hex[:12], name=name, reasons=shown, count=len(reasons))
 
     def log(self, op: Exec, stream: str, data: bytes) -> None:
         """Pass a command's output on."""
@@ -78,6 +81,7 @@ class Events:
 
     def warning(self, text: str) -> None:
         """Say something once that a person should know."""
+        text = self.hidden.text(text)
         if self._descriptor is None:
             os.write(2, f"warning: {text}\n".encode())
         else:

@@ -13,6 +13,7 @@ from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.op import Edge, GitAccess, HttpSource, Op
 from pipelines.engine.refs import Refs
 from pipelines.engine.result import Result
+from pipelines.engine.scrub import Hidden
 from pipelines.engine.text.search import Hit, Search
 from pipelines.engine.tree import Entry, Tree
 
@@ -127,6 +128,11 @@ class Engine(Protocol):
         Raises:
             ImageError: the variable is set to something else than seconds.
         """
+        ...
+
+    @property
+    def hidden(self) -> Hidden:
+        """The secrets that must not be in what the session says."""
         ...
 
     @property

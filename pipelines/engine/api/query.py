@@ -28,6 +28,7 @@ from pipelines.engine.api.introspection import introspect
 from pipelines.engine.api.root import Root
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import EngineError, QueryError, UnsupportedField
+from pipelines.engine.scrub import Hidden
 
 __all__ = ["answer"]
 
@@ -61,10 +62,10 @@ async def answer(
         path, error = failed.path, failed.error
     except EngineError as exc:
         error = exc
-    return _refusal(error, path)
+    return _refusal(error, path, session.engine.hidden)
 
 
-def _refusal(error: Exception, path: Path) -> bytes:
+def _refusal(error: Exception, path: Path, hidden: Hidden) -> bytes:
     if isinstance(error, EngineError):
         message, extensions = str(error), error.extensions()
     else:
@@ -72,7 +73,8 @@ def _refusal(error: Exception, path: Path) -> bytes:
         logging.getLogger(__name__).error("a field failed", exc_info=error)
         message = f"internal error: {type(error).__name__}: {error}"
         extensions = {"_type": "INTERNAL_ERROR"}
-    shown = {"message": message, "path": list(path), "extensions": extensions}
+    told = hidden.within({"message": message, "extensions": extensions})
+    shown = {"message": told["message"], "path": list(path), "extensions": told["extensions"]}
     return _JSON({"data": None, "errors": [shown]}).encode()
 
 

@@ -6,16 +6,29 @@ apart inside a session; it says nothing outside (a keyed hash whose key is never
 """
 
 import os
+import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
+
+from anyio import to_thread
 
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, SourceError
 from pipelines.engine.op import SecretRef
 
 __all__ = ["FIELDS", "Secret", "from_address", "from_text", "known"]
+
+PATIENCE = 60.0
+_PROGRAMS = {
+    "op": "op read op://VAULT/ITEM/FIELD",
+    "vault": "vault kv get -field=FIELD PATH",
+    "aws+sm": "aws secretsmanager get-secret-value --secret-id ID …",
+    "aws+ps": "aws ssm get-parameter --name NAME --with-decryption …",
+    "gcp": "gcloud secrets versions access latest --secret=NAME",
+    "libsecret": "secret-tool lookup ATTRIBUTE VALUE",
+}
 
 
 class Fetch(Protocol):
@@ -78,6 +91,54 @@ class FromFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FromCommand:
+    """What a program of the host prints: `sh -c`, with the engine's environment and no input.
+
+    It runs once a session. What it prints otherwise goes nowhere: it may be half a secret.
+    """
+
+    command: str
+    workdir: str
+    once: Callable[[str, Callable[[], bytes]], bytes] = field(repr=False, compare=False)
+
+    def __call__(self) -> bytes:
+        """Run it.
+
+        Raises:
+            SourceError: it fails, prints nothing, or takes too long.
+        """
+        return self.once(self.command, self._run)
+
+    def _run(self) -> bytes:
+        shown = f"secret cmd://{self.command}"
+        try:
+            ran = subprocess.run(
+                ["/bin/sh", "-c", self.command],
+                cwd=self.workdir,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise SourceError(
+                f"{shown}: it did not end in {PATIENCE:.0f} seconds; it has no terminal and no "
+                "input, so it must not ask anything"
+            ) from exc
+        except OSError as exc:
+            raise SourceError(f"{shown}: starting it: {exc.strerror} ({exc.filename})") from exc
+        if ran.returncode != 0:
+            raise SourceError(
+                f"{shown}: it ended with exit code {ran.returncode}; its output is not shown, as "
+                "it may hold a part of the secret: run it by hand to see"
+            )
+        if not ran.stdout:
+            raise SourceError(f"{shown}: it printed nothing; its standard output is the secret")
+        return ran.stdout
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A secret; `name` and `uri` are what it was asked for by, one of them is empty."""
 
@@ -100,7 +161,7 @@ def known(session: Session, name: str, plaintext: str) -> SecretRef:
 
 
 def from_address(session: Session, uri: str, cache_key: str | None) -> Secret:
-    """Point to a value by `env:NAME` or `file:PATH`; nothing is read yet.
+    """Point to a value by `env:NAME`, `file:PATH` or `cmd:COMMAND`; nothing is read yet.
 
     Raises:
         QueryError: the address is of another kind or names nothing.
@@ -112,13 +173,22 @@ def from_address(session: Session, uri: str, cache_key: str | None) -> Secret:
         fetch = FromEnvironment(rest)
     elif kind == "file" and rest:
         fetch = FromFile(str(session.engine.workdir / Path(rest).expanduser()))
+    elif kind == "cmd" and rest:
+        fetch = FromCommand(rest, str(session.engine.workdir), session.once)
     else:
         raise QueryError(
-            f"secret({uri!r}): the embedded engine reads env://NAME and file://PATH; "
-            "for other providers run on the Dagger engine: --engine dagger"
+            f"secret({uri!r}): the embedded engine reads env://NAME, file://PATH and "
+            f"cmd://COMMAND{_instead(kind)}; for other providers run on the Dagger engine: "
+            "--engine dagger"
         )
     address = f"{kind}://{rest}"
     return Secret("", address, SecretRef(cache_key or address, fetch))
+
+
+def _instead(kind: str) -> str:
+    """Say how a provider that is not spoken to can be reached by its own program."""
+    program = _PROGRAMS.get(kind)
+    return f", where `cmd://{program}` asks {kind}'s own program" if program else ""
 
 
 def name(_session: Session, secret: Secret) -> str:
@@ -131,9 +201,10 @@ def uri(_session: Session, secret: Secret) -> str:
     return secret.uri
 
 
-def plaintext(_session: Session, secret: Secret) -> str:
+async def plaintext(_session: Session, secret: Secret) -> str:
     """Give the value."""
-    return secret.ref.value().decode("utf-8", "replace")
+    value = await to_thread.run_sync(secret.ref.value, abandon_on_cancel=True)
+    return value.decode("utf-8", "replace")
 
 
 FIELDS: dict[str, Callable[..., Any]] = {"name": name, "plaintext": plaintext, "uri": uri}

@@ -26,7 +26,7 @@ from anyio import to_thread
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ExecFailed
 from pipelines.engine.events import Events
-from pipelines.engine.op import CacheMount, CacheVolume, Exec
+from pipelines.engine.op import CacheMount, CacheVolume, Exec, SecretMount
 from pipelines.engine.result import Ran, Result, Snapshot
 from pipelines.engine.run import relay
 from pipelines.engine.run.rooms import Room, Rooms, Secrets
@@ -75,7 +75,7 @@ class Execs:
             SandboxError: the host can not run it.
         """
         async with self._volumes(op) as volumes, self.permits:
-            secrets = Secrets.fetch(op)
+            secrets = await self._secrets(op)
             room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets)
             try:
                 return await self._inside(op, room, patterns(secrets.values()), slot)
@@ -83,6 +83,15 @@ class Execs:
                 if not room.over:
                     with anyio.CancelScope(shield=True):
                         await to_thread.run_sync(room.clear)
+
+    async def _secrets(self, op: Exec) -> Secrets:
+        """Ask for the secrets' values, in a thread: a program may have to be run for one."""
+        if not op.secret_env and not any(isinstance(m, SecretMount) for m in op.mounts):
+            return Secrets()
+        secrets = await to_thread.run_sync(Secrets.fetch, op, abandon_on_cancel=True)
+        for value in secrets.values():
+            self.events.hidden.add(value)
+        return secrets
 
     async def _inside(
         self, op: Exec, room: Room, hidden: tuple[bytes, ...], slot: anyio.Semaphore

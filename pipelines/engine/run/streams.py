@@ -6,28 +6,21 @@ Theory of operation
     keeps both in order (`combinedOutput`), and to whoever shows progress. A spool is memory
     up to a limit and a file after it, so one gigabyte of output costs no memory.
 
-    A secret may be split across chunks: the scrubber holds back the longest tail that could
-    be the beginning of one of its patterns, and lets it go with the next chunk or at the end.
-    Besides the value itself its base64 and URL-encoded spellings are patterns. Values shorter
-    than four bytes are not scrubbed: they would blank the output and hide nothing.
+    What may be the beginning of a secret is held back until the next chunk (`scrub.py`).
 """
 
-import base64
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import quote_from_bytes
 
 from pipelines.engine.digest import Digest
+from pipelines.engine.scrub import Scrubber, patterns
 
 __all__ = ["Blobs", "Scrubber", "Spool", "Streams", "patterns"]
 
 IN_MEMORY = 64 * 1024
 TAIL = 100 * 1024
-SHORTEST = 4
-MASK = b"***"
 
 
 class Blobs(Protocol):
@@ -40,60 +33,6 @@ class Blobs(Protocol):
     def put_file(self, path: Path) -> Digest:
         """Move a file in."""
         ...
-
-
-def patterns(secrets: Iterable[bytes]) -> tuple[bytes, ...]:
-    """List every spelling of the secrets that must not be seen, longest first."""
-    found: set[bytes] = set()
-    for value in secrets:
-        for text in {value, value.strip(), *value.splitlines()}:
-            if len(text) >= SHORTEST:
-                found |= {text, *_base64(text), quote_from_bytes(text, safe="").encode()}
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def _base64(text: bytes) -> set[bytes]:
-    """Spell a value in base64 at each of the three alignments, without the shared edges."""
-    spelled: set[bytes] = {base64.b64encode(text).rstrip(b"=")}
-    for pad in range(3):
-        body = base64.b64encode(b"\0" * pad + text)
-        lead = (pad * 8 + 5) // 6
-        keep = (pad + len(text)) * 8 // 6
-        if keep - lead >= 8:  # noqa: PLR2004 - shorter runs of base64 are everywhere
-            spelled.add(body[lead:keep])
-    return {s for s in spelled if len(s) >= SHORTEST}
-
-
-class Scrubber:
-    """Replaces secrets in a stream of chunks by `***`."""
-
-    def __init__(self, hidden: tuple[bytes, ...]) -> None:
-        self._hidden = hidden
-        self._find = re.compile(b"|".join(map(re.escape, hidden))) if hidden else None
-        self._held = b""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Take a chunk, give what can be shown by now."""
-        if self._find is None:
-            return chunk
-        text = self._find.sub(MASK, self._held + chunk)
-        keep = self._undecided(text)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
-
-    def close(self) -> bytes:
-        """Give what was held back."""
-        held, self._held = self._held, b""
-        return held
-
-    def _undecided(self, text: bytes) -> int:
-        """Count the bytes at the end that may yet become a secret."""
-        longest = min(len(text), max(map(len, self._hidden)) - 1)
-        for size in range(longest, 0, -1):
-            tail = text[len(text) - size :]
-            if any(h.startswith(tail) for h in self._hidden):
-                return size
-        return 0
 
 
 class Spool:

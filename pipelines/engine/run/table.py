@@ -99,7 +99,11 @@ class Run:
         except Exception as exc:
             if (full := _full(exc)) is None:
                 raise
-            what = f"run {name_of(op)!r}" if isinstance(op, Exec) else f"make a {type(op).__name__}"
+            what = (
+                f"run {name_of(op, self.events.hidden)!r}"
+                if isinstance(op, Exec)
+                else f"make a {type(op).__name__}"
+            )
             raise StoreFull(
                 f"no room in the store to {what}: {full.strerror}; nothing that was recorded is "
                 "lost. Make room with `pipelines cache prune`, or move the store with "

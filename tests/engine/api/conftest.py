@@ -21,6 +21,7 @@ from pipelines.engine.errors import ExecFailed, ImageError
 from pipelines.engine.patterns import Matcher
 from pipelines.engine.result import Ran, Snapshot
 from pipelines.engine.run import patching, searching
+from pipelines.engine.scrub import Hidden
 from pipelines.engine.tree import Entry, Tree
 
 
@@ -66,6 +67,7 @@ class FakeEngine:
     exported: list[tuple[Any, ...]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    hidden: Hidden = field(default_factory=Hidden)
 
     def warning(self, text):
         self.warnings.append(text)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 
@@ -49,7 +51,11 @@ def test_nothing_is_read_before_it_is_needed(ask):
     [
         ("env:PIPELINES_UNSET", "the variable is not set"),
         ("file:/no/such", "No such file"),
-        ("vault://x", "reads env://NAME and file://PATH"),
+        ("vault://x", "cmd://COMMAND, where `cmd://vault kv get"),
+        ("other://x", "env://NAME, file://PATH and cmd://COMMAND; for other providers"),
+        ("cmd:", "reads env://NAME"),
+        ("cmd://echo half-of-it; exit 3", "ended with exit code 3; its output is not shown"),
+        ("cmd://true", "it printed nothing"),
         ("env:", "reads env://NAME"),
     ],
 )
@@ -59,3 +65,27 @@ def test_a_secret_that_is_not_there_is_an_error(refused, uri, message):
 
 def test_the_name_is_read(ask):
     assert ask('{setSecret(name:"t",plaintext:"a"){name}}') == "t"
+
+
+def test_what_a_command_prints_is_a_secret(session, ask, tmp_path):
+    script = "echo run >> ran; printf '%s' from-$(basename $PWD)"
+    uri = f'secret(uri:"cmd://{script}")'
+    for _ in range(2):
+        assert ask(f"{{{uri}{{plaintext}}}}") == f"from-{tmp_path.name}"
+    assert ref(session, ask, f"{{{uri}{{id}}}}").name == f"cmd://{script}"
+    assert (tmp_path / "ran").read_text() == "run\n"
+
+
+def test_a_command_that_fails_shows_nothing_of_what_it_printed(refused):
+    uri = "cmd://echo half-of-$((40+2)); echo more-$((40+2)) >&2; exit 3"
+    assert "42" not in json.dumps(refused(f'{{secret(uri:"{uri}"){{plaintext}}}}'))
+
+
+def test_an_error_does_not_say_a_value_that_was_set(session, asked, engine):
+    asked('{setSecret(name:"t",plaintext:"hunter2-plain"){id}}')
+    engine.fails = 3
+    box = 'container{from(address:"alpine"){withExec(args:["echo","hunter2-plain"]){sync}}}'
+    shown = json.dumps(asked(f"{{{box}}}"))
+    assert "EXEC_ERROR" in shown
+    assert "hunter2-plain" not in shown
+    assert '"***"' in shown
