@@ -153,7 +153,15 @@ def assemble(
     world = World(layout, files, lease.path / "session", environ, sandbox.group)
     stack.callback(world.close)
     run = Run(
-        Execs(rooms, sandbox, seeds, blobs, events, anyio.Semaphore(2 * settings.jobs + 2)),
+        Execs(
+            rooms,
+            sandbox,
+            seeds,
+            blobs,
+            events,
+            anyio.Semaphore(2 * settings.jobs + 2),
+            trees.numbers,
+        ),
         RootfsRunner(images, snapshots, packages, registries),
         outgoing.archive,
         trees,

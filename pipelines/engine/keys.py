@@ -37,7 +37,7 @@ __all__ = [
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|(\{|[A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))")
 
 _PLATFORM = re.compile(r"[a-z0-9_]+/[a-z0-9_-]+(/[a-z0-9.]+)?")
 _ARCHITECTURES = {
@@ -146,6 +146,9 @@ def _optional(path: str, workdir: str) -> str:
 
 def expand(text: str, env: Mapping[str, str], hidden: set[str]) -> str:
     """Replace `$NAME` and `${NAME}` from a container's environment; unset ones by nothing.
+
+    A shell's special parameters (`$1`, `$$`) are names that are never set, and a `$` that no name
+    follows stays: so does Go's `os.Expand`, which the Dagger engine uses.
 
     Raises:
         QueryError: the text refers to a secret or volatile variable, which has no value here.

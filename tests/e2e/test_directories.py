@@ -116,7 +116,7 @@ async def test_digests_see_modes_and_pinned_times(dag):
 
 async def test_names_and_find_up(some):
     assert await some.name() == "/"
-    assert await some.directory("sub/deep").name() == "deep"
+    assert await some.directory("sub/deep").name() == "deep/"
     assert await some.find_up("a.txt", "sub/deep") == "a.txt"
 
 

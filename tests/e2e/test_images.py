@@ -70,7 +70,7 @@ async def test_configuration_is_taken_away(configured):
     )
     assert await it.env_variable("A") is None
     assert await it.label("l") is None
-    assert (await it.workdir(), await it.user()) == ("/", "")
+    assert (await it.workdir(), await it.user()) == ("", "")
     assert (await it.entrypoint(), await it.default_args()) == ([], [])
     assert [await p.port() for p in await it.exposed_ports()] == [53]
 

@@ -160,7 +160,7 @@ def test_a_path_is_absolute_and_normal(path, workdir, found):
 
 
 def test_variables_are_expanded_from_the_environment():
-    assert expand("$A-${B}-$C-$$-5$", {"A": "1", "B": "2"}, set()) == "1-2--$$-5$"
+    assert expand("$A-${B}-$C-$.-5$-$1-${A", {"A": "1", "B": "2"}, set()) == "1-2--$.-5-A"
 
 
 def test_a_secret_is_not_expanded():

@@ -8,7 +8,7 @@ from pipelines.engine.api.config import put, take
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.secret import Secret
 from pipelines.engine.api.session import Session
-from pipelines.engine.api.values import EnvVariable, Healthcheck, Label, Port, nanoseconds
+from pipelines.engine.api.values import EnvVariable, Healthcheck, Label, Port, nanoseconds, spelled
 from pipelines.engine.errors import QueryError
 
 __all__ = ["FIELDS"]
@@ -96,8 +96,8 @@ def without_workdir(_session: Session, it: Container) -> Container:
 
 
 def workdir(_session: Session, it: Container) -> str:
-    """Read the working directory."""
-    return it.config.workdir or "/"
+    """Read the working directory, "" for none."""
+    return it.config.workdir
 
 
 def with_user(_session: Session, it: Container, *, name: str) -> Container:
@@ -228,16 +228,21 @@ def with_docker_healthcheck(
     start_interval: str | None,
     retries: int | None,
 ) -> Container:
-    """Set the health check."""
-    for text in (interval, timeout, start_period, start_interval):
-        nanoseconds(text or "")
+    """Set the health check.
+
+    Raises:
+        QueryError: no command, more than one text for a shell, or a duration that is none.
+    """
+    if not args or (shell and len(args) != 1):
+        wanted = "exactly one text, which a shell reads" if shell else "a command and its arguments"
+        raise QueryError(f"Container.withDockerHealthcheck: args is {list(args)}; give {wanted}")
     made = Healthcheck(
         args,
         shell or False,
-        interval or "",
-        timeout or "",
-        start_period or "",
-        start_interval or "",
+        spelled(nanoseconds(interval or "")),
+        spelled(nanoseconds(timeout or "")),
+        spelled(nanoseconds(start_period or "")),
+        spelled(nanoseconds(start_interval or "")),
         retries or 0,
     )
     return it.configured(healthcheck=made)

@@ -60,9 +60,10 @@ async def contents(
     start = offset_lines or 0
     if start < 0 or (limit_lines is not None and limit_lines < 0):
         raise QueryError("File.contents: offsetLines and limitLines count from 0")
-    lines = text.split("\n")
+    lines = text.split("\n")  # not splitlines: only a newline ends a line here
+    lines = [*(line + "\n" for line in lines[:-1]), lines[-1]]
     ended = len(lines) if limit_lines is None else start + limit_lines
-    return "\n".join(lines[start:ended])
+    return "".join(lines[start:ended])
 
 
 async def name(session: Session, file: File) -> str:

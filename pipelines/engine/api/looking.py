@@ -38,8 +38,8 @@ async def export(session: Session, it: Directory, *, path: str, wipe: bool) -> s
 
 
 def name(_session: Session, it: Directory) -> str:
-    """Give the directory's name, "/" for a root."""
-    return it.path.rpartition("/")[2] or "/"
+    """Give the directory's name, with a slash at its end; "/" for a root."""
+    return it.path.rpartition("/")[2] + "/"
 
 
 async def sync(session: Session, it: Directory) -> str:

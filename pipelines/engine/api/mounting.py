@@ -91,8 +91,8 @@ def without_mount(_session: Session, it: Container, *, path: str, expand: bool) 
 
 
 def mounts(_session: Session, it: Container) -> tuple[str, ...]:
-    """List where something is mounted."""
-    return tuple(mount.target for mount in it.mounts)
+    """List where something is mounted; a secret is no mount to the API."""
+    return tuple(mount.target for mount in it.mounts if not isinstance(mount, SecretMount))
 
 
 FIELDS: dict[str, Callable[..., Any]] = {

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError
 
-__all__ = ["EnvVariable", "Healthcheck", "Label", "Port", "Stat", "fields_of"]
+__all__ = [
+    "EnvVariable",
+    "Healthcheck",
+    "Label",
+    "Port",
+    "Stat",
+    "fields_of",
+    "nanoseconds",
+    "spelled",
+]
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 _UNITS["h"] = 60 * _UNITS["m"]
@@ -82,10 +91,10 @@ class Healthcheck:
         return cls(
             tuple(args),
             kind == "CMD-SHELL",
-            _spelled(document.get("Interval", 0)),
-            _spelled(document.get("Timeout", 0)),
-            _spelled(document.get("StartPeriod", 0)),
-            _spelled(document.get("StartInterval", 0)),
+            spelled(document.get("Interval", 0)),
+            spelled(document.get("Timeout", 0)),
+            spelled(document.get("StartPeriod", 0)),
+            spelled(document.get("StartInterval", 0)),
             document.get("Retries", 0),
         )
 
@@ -113,8 +122,21 @@ def nanoseconds(text: str) -> int:
     return round(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
 
 
-def _spelled(number: int) -> str:
-    return f"{number / 10**9:g}s" if number else ""
+def spelled(number: int) -> str:
+    """Spell nanoseconds as Go prints a duration (`1m30s`, `1.5s`, `200ms`); 0 is ""."""
+    for unit in ("ns", "µs", "ms"):
+        if number < 1000 * _UNITS[unit]:
+            return f"{_decimal(number, _UNITS[unit])}{unit}" if number else ""
+    minutes, rest = divmod(number, _UNITS["m"])
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{head}{_decimal(rest, _UNITS['s'])}s"
+
+
+def _decimal(number: int, unit: int) -> str:
+    whole, rest = divmod(number, unit)
+    digits = f"{rest:0{len(str(unit)) - 1}}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ Theory of operation
     nothing behind but its error.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,11 +27,12 @@ from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ExecFailed
 from pipelines.engine.events import Events
 from pipelines.engine.op import CacheMount, CacheVolume, Exec, SecretMount
-from pipelines.engine.result import Ran, Result, Snapshot
+from pipelines.engine.result import Ran, Result, Snapshot, output
 from pipelines.engine.run import relay
 from pipelines.engine.run.rooms import Room, Rooms, Secrets
 from pipelines.engine.run.streams import TAIL, Spool, Streams, patterns
 from pipelines.engine.sandbox.base import Sandbox
+from pipelines.engine.tree import Tree
 
 __all__ = ["Execs", "Store"]
 
@@ -58,7 +59,10 @@ class Volumes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Execs:
-    """Runs `Exec` ops. `permits` bounds the rooms that stand at once: a few more than run."""
+    """Runs `Exec` ops. `permits` bounds the rooms that stand at once: a few more than run.
+
+    `owner` spells an owner in numbers, as the users of a root filesystem have them.
+    """
 
     rooms: Rooms
     sandbox: Sandbox
@@ -66,6 +70,7 @@ class Execs:
     blobs: Store
     events: Events
     permits: anyio.Semaphore
+    owner: Callable[[str, Tree | Snapshot], str]
 
     async def run(self, op: Exec, inputs: Sequence[Result], slot: anyio.Semaphore) -> Ran:
         """Run a command, itself in a slot.
@@ -74,7 +79,8 @@ class Execs:
             ExecFailed: it ended with an exit code that `op.expect` does not allow.
             SandboxError: the host can not run it.
         """
-        async with self._volumes(op) as volumes, self.permits:
+        root = output(inputs[0], op.inputs[0].output)
+        async with self._volumes(op, root) as volumes, self.permits:
             secrets = await self._secrets(op)
             room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets)
             try:
@@ -125,13 +131,14 @@ class Execs:
         return Ran(outputs, code, stdout, stderr, combined)
 
     @asynccontextmanager
-    async def _volumes(self, op: Exec) -> AsyncIterator[Mapping[str, Path]]:
+    async def _volumes(self, op: Exec, root: Tree | Snapshot) -> AsyncIterator[Mapping[str, Path]]:
         """Hold every cache volume of the exec; one order for all, so that no two wait in a ring."""
         async with AsyncExitStack() as stack:
             held: dict[str, Path] = {}
             mounts = [m for m in op.mounts if isinstance(m, CacheMount)]
             for mount in sorted(mounts, key=lambda m: (m.volume.namespace, m.volume.key)):
-                opened = self.volumes.open(mount.volume)
+                owner = mount.volume.owner and self.owner(mount.volume.owner, root)
+                opened = self.volumes.open(replace(mount.volume, owner=owner))
                 held[mount.target] = await stack.enter_async_context(opened)
             yield held
 
@@ -154,5 +161,7 @@ def _failure(op: Exec, code: int, streams: Streams) -> ExecFailed:
 def _text(spool: Spool) -> str:
     """Give the end of a stream for an error; a cut one says what was left out."""
     data, left_out = spool.tail(TAIL)
-    text = data.decode("utf-8", "replace").strip()
-    return f"[omitting {left_out} bytes]...{text}" if left_out else text
+    if left_out:
+        note = b"[omitting %d bytes]..." % left_out
+        data = note + data[len(note) :]
+    return data.decode("utf-8", "replace").strip()

@@ -367,7 +367,7 @@ def _ids(room: Room, owner: str) -> tuple[int, int]:
     if not owner:
         return room.user.uid, room.user.gid
     found = _user(room.root.path, owner)
-    return found.uid, found.gid
+    return found.uid, found.gid if ":" in owner else found.uid
 
 
 def _numeric(room: Room, owner: str) -> str:

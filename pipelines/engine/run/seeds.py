@@ -40,7 +40,7 @@ class Seeds:
         self._volumes = volumes
         self._exists = exists
         self._copy = copy
-        self._ready: dict[CacheVolume, Tree] = {}
+        self._ready: dict[tuple[str, str], Tree] = {}
         self._solve: Callable[[Edge], Awaitable[Tree]] | None = None
 
     def solving(self, solve: Callable[[Edge], Awaitable[Tree]]) -> None:
@@ -50,12 +50,12 @@ class Seeds:
     async def ready(self, volume: CacheVolume) -> None:
         """Solve a volume's seed, if the volume is still to be made."""
         if volume.seed is not None and self._solve is not None and not self._exists(volume):
-            self._ready[volume] = await self._solve(volume.seed)
+            self._ready[volume.namespace, volume.key] = await self._solve(volume.seed)
 
     @asynccontextmanager
     async def open(self, volume: CacheVolume) -> AsyncIterator[Path]:
         """Hold a volume for the length of the block."""
-        tree = self._ready.get(volume)
+        tree = self._ready.get((volume.namespace, volume.key))
         fill = None if tree is None else lambda into: self._copy(tree, into)
         async with self._volumes.open(volume, fill) as path:
             yield path

@@ -168,12 +168,9 @@ class Trees:
     def _copy(self, op: ops.Copy, base: Value, source: Tree) -> Value:
         owner = self._owner(op.owner, base)
         if op.as_file:
-            path = op.path
-            if path.endswith("/") or path in {"", ".", "/."}:
-                path = f"{path}/{source.file[0]}"
             return self._change(
                 base,
-                path,
+                self._landing(base, op.path, source.file[0]),
                 lambda tree, at: treeops.copy_file(tree, source, at, owner, op.mode),
                 follow=False,
             )
@@ -184,6 +181,16 @@ class Trees:
             lambda tree, at: treeops.copy_tree(tree, kept, at, owner, op.mode),
             below=kept,
         )
+
+    def _landing(self, base: Value, path: str, name: str) -> str:
+        """Say where a file of a name is put: below the path if that is a directory."""
+        if not path.endswith("/") and path not in {"", ".", "/."}:
+            view = base if isinstance(base, Tree) else self._stack(base)
+            at = resolve(view, path, follow=False)
+            entry = view.get(at) if at else None
+            if at and (entry is None or entry.kind != "dir"):
+                return path
+        return f"{path}/{name}"
 
     def _select(self, op: ops.Select, base: Value) -> Tree:
         if isinstance(base, Tree):
@@ -340,6 +347,11 @@ class Trees:
     def stack(self, snapshot: Snapshot) -> Stack:
         """Show a snapshot's entries, without reading files."""
         return Stack(level_of(self._root, snapshot.layers))
+
+    def numbers(self, owner: str, base: Value) -> str:
+        """Spell an owner in numbers, as the users of a root filesystem have them."""
+        ids = self._owner(owner, base)
+        return "" if ids is None else f"{ids[0]}:{ids[1]}"
 
     def _owner(self, text: str, base: Value) -> treeops.Owner | None:
         def read(path: str) -> bytes:
