@@ -16,16 +16,22 @@ from pathlib import Path
 import pytest
 
 GATED = ("sandbox", "e2e")
+ROOMS = ("sandbox", "e2e", "parity", "slow")
 PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 5.0  # seconds that processes which were killed may take to be gone
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Name the engine of tests/parity here: an option below the root is not known in time."""
+    parser.addoption("--engine", default="embedded", choices=("embedded", "dagger"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones."""
 
     def room(item: pytest.Item) -> int:
-        marks = [name for name in ("sandbox", "e2e", "slow") if item.get_closest_marker(name)]
-        return max((("sandbox", "e2e", "slow").index(name) + 1 for name in marks), default=0)
+        marks = [name for name in ROOMS if item.get_closest_marker(name)]
+        return max((ROOMS.index(name) + 1 for name in marks), default=0)
 
     items.sort(key=room)
 
