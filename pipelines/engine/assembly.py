@@ -152,16 +152,9 @@ def assemble(
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     world = World(layout, files, lease.path / "session", environ, sandbox.group)
     stack.callback(world.close)
+    permits = anyio.Semaphore(2 * settings.jobs + 2)
     run = Run(
-        Execs(
-            rooms,
-            sandbox,
-            seeds,
-            blobs,
-            events,
-            anyio.Semaphore(2 * settings.jobs + 2),
-            trees.numbers,
-        ),
+        Execs(rooms, sandbox, seeds, blobs, events, permits, trees.numbers),
         RootfsRunner(images, snapshots, packages, registries),
         outgoing.archive,
         trees,

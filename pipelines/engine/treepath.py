@@ -10,7 +10,7 @@ from typing import Protocol
 from pipelines.engine.errors import PathError
 from pipelines.engine.tree import DIRECTORY, Entry
 
-__all__ = ["Shown", "clean", "resolve", "status"]
+__all__ = ["Shown", "clean", "landing", "resolve", "status"]
 
 _MAX_LINKS = 40  # as Linux, path_resolution(7)
 
@@ -72,3 +72,13 @@ def status(tree: Shown, path: str, *, follow: bool = True) -> Entry | None:
     except PathError:
         return None
     return tree.get(at) if at else DIRECTORY
+
+
+def landing(tree: Shown, path: str, name: str) -> str:
+    """Say where a file of a name goes that is put at a path: below it if that is a directory."""
+    if not path.endswith("/"):
+        at = resolve(tree, path, follow=False)
+        entry = tree.get(at) if at else DIRECTORY
+        if entry is None or entry.kind != "dir":
+            return path
+    return f"{path}/{name}"

@@ -1,6 +1,8 @@
 """What a case is, apart from any engine."""
 
 import dagger
+from dagger._exceptions import QueryErrorValue
+from gql import gql
 
 from tests.parity.case import Case, Differs, Fails
 from tests.parity.cases import collect
@@ -9,9 +11,7 @@ CASES = collect()
 
 
 def error(text: str) -> dagger.QueryError:
-    from dagger._exceptions import QueryErrorValue
-
-    return dagger.QueryError([QueryErrorValue(text)], "")
+    return dagger.QueryError([QueryErrorValue(text)], gql("{ version }"))
 
 
 def test_an_error_is_compared_by_class_and_words():

@@ -30,7 +30,7 @@ from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.treecopy import TreeSource
-from pipelines.engine.treepath import resolve
+from pipelines.engine.treepath import landing, resolve
 
 __all__ = ["Trees"]
 
@@ -168,9 +168,10 @@ class Trees:
     def _copy(self, op: ops.Copy, base: Value, source: Tree) -> Value:
         owner = self._owner(op.owner, base)
         if op.as_file:
+            view = base if isinstance(base, Tree) else self.stack(base)
             return self._change(
                 base,
-                self._landing(base, op.path, source.file[0]),
+                landing(view, op.path, source.file[0]),
                 lambda tree, at: treeops.copy_file(tree, source, at, owner, op.mode),
                 follow=False,
             )
@@ -181,16 +182,6 @@ class Trees:
             lambda tree, at: treeops.copy_tree(tree, kept, at, owner, op.mode),
             below=kept,
         )
-
-    def _landing(self, base: Value, path: str, name: str) -> str:
-        """Say where a file of a name is put: below the path if that is a directory."""
-        if not path.endswith("/") and path not in {"", ".", "/."}:
-            view = base if isinstance(base, Tree) else self._stack(base)
-            at = resolve(view, path, follow=False)
-            entry = view.get(at) if at else None
-            if at and (entry is None or entry.kind != "dir"):
-                return path
-        return f"{path}/{name}"
 
     def _select(self, op: ops.Select, base: Value) -> Tree:
         if isinstance(base, Tree):
