@@ -139,7 +139,7 @@ def assemble(
     blobs, files = Blobs(layout), Files(layout, owners=settings.mode != "single")
     snapshots = _snapshots(layout, lease, events, stack)
     records, locks = _records(layout, snapshots, stack)
-    images = Images(layout.images)
+    images, permits = Images(layout.images), anyio.Semaphore(2 * settings.jobs + 2)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     registries = Registries(environ, images, events.warning, check_cancelled)
     resolver = Resolver(images, packages, events.warning, registries, choice(environ))
@@ -147,12 +147,10 @@ def assemble(
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)
-
     outgoing = Outgoing(images, layout.snapshots, files)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     world = World(layout, files, lease.path / "session", environ, sandbox.group)
     stack.callback(world.close)
-    permits = anyio.Semaphore(2 * settings.jobs + 2)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, permits, trees.numbers),
         RootfsRunner(images, snapshots, packages, registries),
