@@ -55,6 +55,14 @@ class Reference:
         """The name with its host, without tag and digest."""
         return f"{self.host}/{self.name}" if self.host else self.name
 
+    @property
+    def full(self) -> str:
+        """The reference with nothing left out, as container runtimes know it."""
+        short = not self.host and "/" not in self.name
+        host = self.host or ".".join(_DEFAULT_HOSTS[0])
+        name = f"library/{self.name}" if short else self.name
+        return str(Reference(host, name, self.tag, self.digest))
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{'@' + self.digest if self.digest else ''}"

@@ -1,9 +1,9 @@
 """Writing images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pipelines.engine.op.base import Edge, Op
+from pipelines.engine.op.base import UNKEYED, Edge, Op
 
 __all__ = ["Archive", "Variant"]
 
@@ -13,7 +13,8 @@ class Variant:
     """One platform of an image to write: its root filesystem and OCI config document.
 
     `base` is the digest of the image that the root was made from, or "": its layers keep
-    their bytes and its history is told.
+    their bytes and its history is told. `origin` is the reference that it was asked for as:
+    where layers that are not here come from.
     """
 
     root: Edge
@@ -21,6 +22,7 @@ class Variant:
     config: str
     annotations: tuple[tuple[str, str], ...] = ()
     base: str = ""
+    origin: str = field(default="", metadata=UNKEYED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,13 +9,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from pipelines.engine.digest import Digest, canonical
 from pipelines.engine.images.blobs import NewBlob, storing
 from pipelines.engine.images.local import Images
-from pipelines.engine.images.model import OCI, Descriptor, Index
+from pipelines.engine.images.model import OCI, Index
+from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.tarread import Member
 from pipelines.engine.images.tarwrite import END, header, padding
 from pipelines.engine.op import Archive
@@ -23,7 +25,7 @@ from pipelines.engine.result import Result, output
 from pipelines.engine.run.compose import Composed, Composer, Image, form
 from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["ArchiveRunner", "Keeps"]
+__all__ = ["ArchiveRunner", "Keeps", "write"]
 
 _CHUNK = 1 << 20
 
@@ -76,9 +78,16 @@ class ArchiveRunner:
 
 
 def write(
-    composed: Composed, places: dict[Digest, Path], new: NewBlob, names: Sequence[str] = ()
+    composed: Composed,
+    places: dict[Digest, Path],
+    new: NewBlob,
+    ref: Reference | None = None,
+    native: str = "",
 ) -> None:
-    """Write an archive of images whose blobs are at `places`, under names if there are any."""
+    """Write an archive of images whose blobs are at `places`.
+
+    `ref` is their name, if they have one; of several images Docker gets the `native` one.
+    """
     documents = {d.digest: content for d, content in composed.documents}
     for name in (b"blobs/", b"blobs/sha256/"):
         new.write(header(Member(name, "dir", 0o755, 0, 0, 0, 0)))
@@ -88,7 +97,7 @@ def write(
             _put(new, name, documents[digest])
         else:
             _copy(new, name, places[digest])
-    for name, content in sorted(_top(composed, names).items()):
+    for name, content in sorted(_top(composed, ref, native).items()):
         _put(new, name, content)
     new.write(END)
 
@@ -107,32 +116,30 @@ def _copy(new: NewBlob, name: bytes, source: Path) -> None:
     new.write(padding(size))
 
 
-def _top(composed: Composed, names: Sequence[str]) -> dict[bytes, bytes]:
+def _top(composed: Composed, ref: Reference | None, native: str) -> dict[bytes, bytes]:
     """Give the files at the top of the archive."""
-    entries = tuple(_named(composed.descriptor, name) for name in names or ("",))
+    named = composed.descriptor
+    if ref is not None:
+        # Its name, as containerd and Docker read it, and its tag, as an OCI layout has it.
+        notes = {
+            "io.containerd.image.name": ref.full,
+            "org.opencontainers.image.ref.name": ref.tag,
+        }
+        named = replace(named, annotations=notes)
     top = {
-        b"index.json": Index(entries, OCI.index).emit(),
+        b"index.json": Index((named,), OCI.index).emit(),
         b"oci-layout": canonical({"imageLayoutVersion": "1.0.0"}),
     }
-    if len(composed.images) == 1:
-        top[b"manifest.json"] = _docker_manifest(composed.images[0], names)
+    lone = len(composed.images) == 1
+    for image in composed.images:
+        if lone or image.descriptor.platform == native:
+            top[b"manifest.json"] = _docker_manifest(image, ref)
     return top
 
 
-def _named(found: Descriptor, name: str) -> Descriptor:
-    """Name an image as containerd and Docker read it, and by its tag as the OCI layout has it."""
-    if not name:
-        return found
-    notes = {
-        "io.containerd.image.name": name,
-        "org.opencontainers.image.ref.name": name.rpartition(":")[2],
-    }
-    return Descriptor(found.media_type, found.digest, found.size, found.platform, notes)
-
-
-def _docker_manifest(image: Image, names: Sequence[str]) -> bytes:
+def _docker_manifest(image: Image, ref: Reference | None) -> bytes:
     """Give what `docker load` reads. Source: moby image/spec/v1.2.md."""
     layers = [f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers]
     config = f"blobs/sha256/{image.manifest.config.digest.hex}"
-    row = {"Config": config, "RepoTags": list(names) or None, "Layers": layers}
+    row = {"Config": config, "RepoTags": [str(ref)] if ref else None, "Layers": layers}
     return json.dumps([row], sort_keys=True, separators=(",", ":")).encode()

@@ -12,7 +12,7 @@ Theory of operation
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -188,7 +188,7 @@ class Composer:
     def _image(self, variant: Variant, root: Tree | Snapshot, wanted: Form) -> Image:
         base, rows = None, []
         if isinstance(root, Snapshot):
-            base = self._base(variant.base, root)
+            base = self._base(variant, root)
             below = base.layers if base is not None else ()
             rows = [self._inherited(base, layer, wanted) for layer in below if base is not None]
             rows += [self._own(layer, wanted) for layer in root.layers[len(below) :]]
@@ -209,15 +209,17 @@ class Composer:
         kept = sum(row["from"] == "base" for row in rows)
         return _image(manifest, platform_of(config), base, kept)
 
-    def _base(self, digest: str, root: Snapshot) -> ImageInfo | None:
+    def _base(self, variant: Variant, root: Snapshot) -> ImageInfo | None:
         """Find the image that a root was made from, if its layers are still the lowest."""
-        info = self._images.by_digest(digest) if digest else None
+        info = self._images.by_digest(variant.base) if variant.base else None
         if info is None or not info.layers:
             return None
         ids = tuple(layer.diff_id for layer in info.layers)
         chains = (chain_id(ids[: number + 1]) for number in range(len(ids)))
         same = tuple(map(self._images.chain, chains)) == root.layers[: len(ids)]
-        return info if same else None
+        # The name that this session asked for is where it may pull from.
+        asked = info.source == "registry" and variant.origin
+        return (replace(info, reference=variant.origin) if asked else info) if same else None
 
     def _inherited(self, base: ImageInfo, layer: Layer, wanted: Form) -> Mapping[str, Any]:
         """Describe a layer of the base, compressed anew if another compression is forced."""

@@ -1,41 +1,129 @@
-"""Images that leave the engine: what most sessions never do, so it is imported when it is asked.
+"""Images that leave the engine: most sessions never do that, so it is imported when asked for.
 
-archive     run.archive      a file of the graph
+An archive is a file of the graph (`run.archive`). What is published (`run.publish`), written to a
+directory of the host (`run.layout`) or loaded into its container runtime (`run.runtime`)
+happens every time that it is asked for, and is never answered by a record.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from pipelines.engine.errors import ImageError
+from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images
 from pipelines.engine.op import Archive
-from pipelines.engine.result import Result
+from pipelines.engine.result import Result, Snapshot
 from pipelines.engine.store.files import Files
 from pipelines.engine.tree import Tree
 
 if TYPE_CHECKING:
-    from pipelines.engine.run.compose import Composer
+    from collections.abc import Callable
 
-__all__ = ["Outgoing"]
+    from pipelines.engine.images.registry.client import Client
+    from pipelines.engine.run.compose import Composed, Composer
+
+__all__ = ["Host", "Outgoing", "Speaks"]
+
+_CHUNK = 1 << 20
+
+
+class Speaks(Protocol):
+    """The registries of the session."""
+
+    @property
+    def client(self) -> "Client":
+        """What asks them."""
+        ...
+
+    def fetching(
+        self, reference: str, layers: Sequence[Layer]
+    ) -> AbstractContextManager["Callable[[Layer], BinaryIO]"]:
+        """Begin to fetch layers that are missing; give a function that opens one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The host, as far as images go there; `root` says that this is really root."""
+
+    workdir: Path
+    platform: str
+    environ: Mapping[str, str]
+    root: bool
 
 
 class Outgoing:
     """Writes images; `shelf` is the directory of the snapshots' layers."""
 
-    def __init__(self, images: Images, shelf: Path, files: Files) -> None:
+    def __init__(self, images: Images, shelf: Path, files: Files, registries: Speaks) -> None:
         self._images = images
         self._shelf = shelf
         self._files = files
+        self._registries = registries
 
     @cached_property
     def _composer(self) -> "Composer":
         from pipelines.engine.run.compose import Composer
 
-        return Composer(self._images, self._shelf, self._files, self._images.local)
+        return Composer(self._images, self._shelf, self._files, self._fetched)
+
+    def _fetched(self, info: ImageInfo, layer: Layer) -> Path:
+        """Bring a layer of an image here."""
+        if info.source != "registry" or self._images.blobs.has(layer.blob):
+            return self._images.local(info, layer)
+        with self._registries.fetching(info.reference, [layer]) as opened, opened(layer) as file:
+            while file.read(_CHUNK):
+                pass
+        return self._images.local(info, layer)
 
     def archive(self, op: Archive, inputs: Sequence[Result]) -> Tree:
         """Run an `Archive`; blocks."""
         from pipelines.engine.run.archive import ArchiveRunner
 
         return ArchiveRunner(self._composer, self._images, self._files).run(op, inputs)
+
+    def publish(
+        self, op: Archive, roots: Sequence[Tree | Snapshot], address: str, ended: threading.Event
+    ) -> str:
+        """Push what an `Archive` would hold; give its reference with the digest. Blocks."""
+        from pipelines.engine.run.names import destination
+        from pipelines.engine.run.publish import publish
+
+        ref = destination("publish to", address)
+        composed = self._composed(op, roots)
+        return publish(composed, self._composer, ref, self._registries.client, ended)
+
+    def export(self, op: Archive, roots: Sequence[Tree | Snapshot], name: str, host: Host) -> None:
+        """Write what an `Archive` would hold to the host, as its name says. Blocks.
+
+        Raises:
+            ImageError: there is no runtime to load it into.
+        """
+        from pipelines.engine.run.layout import write_layout
+        from pipelines.engine.run.names import destination, place
+        from pipelines.engine.run.runtime import find_runtime
+
+        if (at := place(name, host.workdir)) is not None:
+            write_layout(self._composed(op, roots), self._composer, at.path, at.tag)
+            return
+        ref = destination("exportImage", name)
+        runtime = find_runtime(host.environ, host.platform, root=host.root)
+        if runtime is None:
+            raise ImageError(
+                f"exportImage {name}: no container runtime answers here (docker, podman or "
+                "nerdctl); start one, or give a path to write an OCI layout: "
+                f"./images:{ref.tag}"
+            )
+        composed = self._composed(op, roots)
+        runtime.load(composed, self._composer.places(composed), ref)
+
+    def _composed(self, op: Archive, roots: Sequence[Tree | Snapshot]) -> "Composed":
+        from pipelines.engine.run.compose import form
+
+        wanted = form(op.compression, op.media_types, op.epoch)
+        return self._composer.compose(op.variants, roots, wanted)
