@@ -7,7 +7,7 @@ asked for: a session's start is in the way of every run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -141,13 +141,13 @@ def assemble(
     records, locks = _records(layout, snapshots, stack)
     images, permits = Images(layout.images), anyio.Semaphore(2 * settings.jobs + 2)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
-    registries = Registries(environ, images, events.warning, check_cancelled)
+    registries = Registries(environ, images, events.warning, _alive)
     resolver = Resolver(images, packages, events.warning, registries, choice(environ))
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)
-    outgoing = Outgoing(images, layout.snapshots, files)
+    outgoing = Outgoing(images, layout.snapshots, files, registries)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     world = World(layout, files, lease.path / "session", environ, sandbox.group)
     stack.callback(world.close)
@@ -195,6 +195,12 @@ def _records(layout: Layout, snapshots: Snapshots, stack: ExitStack) -> tuple[Re
     stack.callback(records.close)
     stack.callback(locks.close)
     return records, locks
+
+
+def _alive() -> None:
+    """Raise in a worker whose caller has left; threads that a worker started have no caller."""
+    with suppress(RuntimeError):
+        check_cancelled()
 
 
 def _rooms(

@@ -6,6 +6,7 @@ gives an `Engine`. Leaving it stops what is running, then releases the lease.
 
 import os
 import platform as host_platform
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from itertools import count
@@ -23,9 +24,10 @@ from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.keeper import Keeper
-from pipelines.engine.op import Edge, Op, Select
+from pipelines.engine.op import Archive, Edge, Op, Select
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.run.export import export_file, export_tree, remove_below
+from pipelines.engine.run.outgoing import Host
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.scrub import Hidden
 from pipelines.engine.server import Request
@@ -55,6 +57,7 @@ class Engine:
         self.workdir = Path(settings.workdir).resolve()
         self.platform = f"linux/{_ARCHITECTURES.get(host_platform.machine(), 'amd64')}"
         self._parts = parts
+        self._settings = settings
         self._solver = solver
         self._session = Session(self)
         self._pinned: dict[tuple[str, str], ImageInfo] = {}
@@ -140,6 +143,29 @@ class Engine:
 
         archives = Archives(self._parts.images, self._parts.files)
         return await to_thread.run_sync(archives.load, tree, tag, self.platform)
+
+    async def publish(self, op: Archive, address: str) -> str:
+        """Push what an archive would hold; never cached."""
+        roots = await self._roots(op)
+        ended = threading.Event()
+        try:
+            return await to_thread.run_sync(
+                self._parts.outgoing.publish, op, roots, address, ended, abandon_on_cancel=True
+            )
+        finally:
+            ended.set()
+
+    async def export_image(self, op: Archive, name: str) -> None:
+        """Write what an archive would hold to a layout or a runtime of the host."""
+        roots = await self._roots(op)
+        real = self._settings.mode == "root"
+        host = Host(self.workdir, self.platform, os.environ, real)
+        export = self._parts.outgoing.export
+        await to_thread.run_sync(export, op, roots, name, host, abandon_on_cancel=True)
+
+    async def _roots(self, op: Archive) -> list[Tree | Snapshot]:
+        results = await self._solver.solve_all(op.inputs)
+        return [output(r, edge.output) for r, edge in zip(results, op.inputs, strict=True)]
 
     async def blob(self, digest: str) -> bytes:
         """Give a blob whole."""

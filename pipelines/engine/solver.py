@@ -196,7 +196,7 @@ class Solver:
             return self._solved[op.digest]
         if op.recorded and not fresh and (found := self._look_up(op, definition)) is not None:
             return found
-        inputs = await self._solve_inputs(op.inputs)
+        inputs = await self.solve_all(op.inputs)
         if not op.recorded or _cheap(op, inputs):
             return await self._run(op, inputs)
         contents = key(op, [content(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)])
@@ -243,7 +243,8 @@ class Solver:
             if not lock.locked() and self._busy.get(name) is lock:
                 del self._busy[name]
 
-    async def _solve_inputs(self, edges: Sequence[Edge]) -> list[Result]:
+    async def solve_all(self, edges: Sequence[Edge]) -> list[Result]:
+        """Give the results of several ops, solved at once; the first error counts."""
         if len(edges) == 1:
             return [await self.solve(edges[0].op)]
         results: list[Result | None] = [None] * len(edges)

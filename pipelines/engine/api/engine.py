@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pipelines.engine.accounts import Held, Limits, Wanted
-from pipelines.engine.op import Edge, GitAccess, HttpSource, Op
+from pipelines.engine.op import Archive, Edge, GitAccess, HttpSource, Op
 from pipelines.engine.refs import Refs
 from pipelines.engine.result import Result
 from pipelines.engine.scrub import Hidden
@@ -174,6 +174,14 @@ class Engine(Protocol):
 
     async def import_image(self, edge: Edge, tag: str) -> Image:
         """Read the image out of an archive, a file tree; `tag` chooses among several."""
+        ...
+
+    async def publish(self, op: Archive, address: str) -> str:
+        """Push what an archive would hold, and give its reference with the digest."""
+        ...
+
+    async def export_image(self, op: Archive, name: str) -> None:
+        """Write what an archive would hold to an OCI layout or the host's container runtime."""
         ...
 
     async def blob(self, digest: str) -> bytes:

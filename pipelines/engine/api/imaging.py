@@ -72,9 +72,20 @@ def as_tarball(
     media_types: str,
 ) -> File:
     """Write an image archive."""
-    variants = _variants(it, platform_variants)
+    op = _archive(session, it, platform_variants, forced_compression, media_types)
+    return File(Edge(op))
+
+
+def _archive(
+    session: Session,
+    it: Container,
+    others: tuple[Container, ...],
+    compression: str | None,
+    media_types: str,
+) -> Archive:
+    """Describe the images to write."""
     epoch = session.engine.epoch
-    return File(Edge(Archive(variants, forced_compression or "", media_types, epoch)))
+    return Archive(_variants(it, others), compression or "", media_types, epoch)
 
 
 def _variants(it: Container, others: tuple[Container, ...]) -> tuple[Variant, ...]:
@@ -91,17 +102,19 @@ def _variants(it: Container, others: tuple[Container, ...]) -> tuple[Variant, ..
 def _variant(it: Container) -> Variant:
     annotations = tuple(sorted(it.config.annotations))
     document = it.config.document(it.platform)
-    return Variant(it.rootfs, it.platform, document, annotations, base_of(it.rootfs))
+    base = _base_of(it.rootfs)
+    image, reference = (base.image, base.reference) if base is not None else ("", "")
+    return Variant(it.rootfs, it.platform, document, annotations, image, reference)
 
 
-def base_of(root: Edge) -> str:
-    """Name the image that a root filesystem was made from, layer by layer; "" if none."""
+def _base_of(root: Edge) -> Rootfs | None:
+    """Find the image that a root filesystem was made from, layer by layer."""
     edge: Edge | None = root
     while edge is not None and not edge.output:
         if isinstance(edge.op, Rootfs):
-            return edge.op.image
+            return edge.op
         edge = getattr(edge.op, "root" if isinstance(edge.op, Exec) else "base", None)
-    return ""
+    return None
 
 
 async def export(
@@ -126,12 +139,49 @@ async def export(
     return await session.engine.export_file(tree, it.text(path, expand), False)
 
 
+async def publish(
+    session: Session,
+    it: Container,
+    *,
+    address: str,
+    platform_variants: tuple[Container, ...],
+    forced_compression: str | None,
+    media_types: str,
+    registry_service: object,
+) -> str:
+    """Push an image to a registry; give its reference with the digest.
+
+    Raises:
+        UnsupportedField: the registry is to be a service.
+    """
+    if registry_service is not None:
+        raise UnsupportedField("Container.publish(registryService)")
+    op = _archive(session, it, platform_variants, forced_compression, media_types)
+    return await session.engine.publish(op, address)
+
+
+async def export_image(
+    session: Session,
+    it: Container,
+    *,
+    name: str,
+    platform_variants: tuple[Container, ...],
+    forced_compression: str | None,
+    media_types: str,
+) -> None:
+    """Write an image to an OCI layout (a path), or into the host's container runtime."""
+    op = _archive(session, it, platform_variants, forced_compression, media_types)
+    await session.engine.export_image(op, name)
+
+
 FIELDS: dict[str, Callable[..., Any]] = {
     "asTarball": as_tarball,
     "export": export,
+    "exportImage": export_image,
     "from": from_,
     "imageRef": image_ref,
     "import": import_,
     "withRegistryAuth": with_registry_auth,
     "withoutRegistryAuth": without_registry_auth,
+    "publish": publish,
 }
