@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from pipelines._errors import EngineUnavailable
 
@@ -72,15 +72,18 @@ class Session:
         jobs: int | None = None,
         workdir: str | os.PathLike[str] | None = None,
         listen: Callable[[dict[str, Any]], None] | None = None,
+        lock: Literal["use", "locked", "update"] = "use",
         program: Sequence[str] = (),
     ) -> "Session":
         """Start the process; `program` stands in for the embedded engine's own.
 
-        `listen` is called with every event, from two threads.
+        `listen` is called with every event, from two threads. `lock` says whether
+        `pipelines.lock` must have every name that moves ("locked"), or counts nothing ("update").
         """
         reading, writing = os.pipe()
         try:
             options = ["--events", str(writing), *(["--jobs", str(jobs)] if jobs else [])]
+            options += {"use": [], "locked": ["--locked"], "update": ["--relock"]}[lock]
             process = subprocess.Popen(
                 [*(program or command()), *options],
                 stdin=subprocess.PIPE,

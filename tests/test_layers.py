@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "accounts", "changes", "digest", "errors", "events", "filemode", "op", "patterns", "refs",
-    "remote", "result", "scrub", "text", "tree", "treecopy", "treeops", "treepath", "version",
-    "web",
+    "accounts", "changes", "digest", "errors", "events", "filemode", "op", "patterns", "pins",
+    "refs", "remote", "result", "scrub", "text", "tree", "treecopy", "treeops", "treepath",
+    "version", "web",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -25,6 +25,7 @@ ENGINE = {
     "filemode": set(),
     "op": set(),
     "patterns": set(),
+    "pins": set(),
     "refs": set(),
     "remote": set(),
     "result": set(),
@@ -48,7 +49,8 @@ ENGINE = {
     "run": {"images", "keys", "reasons", "sandbox", "snapshots", "sources", "store"},
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
-    "session": {"assembly", "engine", "sandbox", "server", "store", "upkeep"},
+    "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
+    "relock": {"images", "store"},
     "upkeep": {"snapshots", "store"},
     "keeper": {"store", "upkeep"},
     # The composition root; `ground` is the part of it that roots stand on.

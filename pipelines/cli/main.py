@@ -17,6 +17,7 @@ COMMANDS = {
     "list": ("pipelines.cli.listing", "Show the stages of this repository and their flags."),
     "run": ("pipelines.cli.run", "Run stages."),
     "explain": ("pipelines.cli.explain", "Say what the last run here ran, and why."),
+    "lock": ("pipelines.cli.lock", "Write what tags stand for now to pipelines.lock."),
     "cache": ("pipelines.cli.cache", "Show, prune or verify the embedded engine's store."),
     "session": (
         "pipelines.engine.session",

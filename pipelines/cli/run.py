@@ -7,7 +7,7 @@ two take about as long, so one of them costs nothing.
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from pipelines.cli.flags import Flag, assign, flags
 from pipelines.cli.progress import display, finish
 from pipelines.report.run import Run
 
-__all__ = ["Call", "Options", "main", "parse", "plan"]
+__all__ = ["Call", "Options", "main", "parse", "perform", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Options:
     export: Path | None = None
     progress: str = "auto"
     fail_fast: bool = True
+    lock: Literal["use", "locked", "update"] = "use"
     help: bool = False
 
 
@@ -55,8 +56,13 @@ def main(argv: Sequence[str]) -> int:
     if options.help:
         sys.stdout.write(_stage_help(_chosen(options)))
         return 0
+    return perform(options)
+
+
+def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = None) -> int:
+    """Run the stages; `hear` is called with every event of the embedded engine, from threads."""
     run = Run(display(options.progress, sys.stderr))
-    session = _session(options, run)
+    session = _session(options, run, hear)
     try:
         calls = plan(options, _chosen(options), os.environ)
     except BaseException:
@@ -65,9 +71,9 @@ def main(argv: Sequence[str]) -> int:
             session.kill()
             session.close()
         raise
-    from pipelines.cli.perform import perform
+    from pipelines.cli.perform import perform as play
 
-    code, failure = perform(calls, options, run, session)
+    code, failure = play(calls, options, run, session)
     finish(run, options.progress, code, failure, sys.stderr)
     _keep(run)
     return code
@@ -128,10 +134,24 @@ def _chosen(options: Options) -> list[Stage]:
     return select(stages(load(where, module)), list(options.words))
 
 
-def _session(options: Options, run: Run) -> Session | None:
-    if choose(options.engine, os.environ, sys.platform) != "embedded":
+def _session(
+    options: Options, run: Run, hear: Callable[[dict[str, Any]], None] | None
+) -> Session | None:
+    who = choose(options.engine, os.environ, sys.platform)
+    if who != "embedded":
+        if options.lock != "use":
+            raise UsageError(
+                f"pipelines.lock is the embedded engine's; this run would go to: {who}. "
+                "Leave --locked out, or name --engine embedded"
+            )
         return None
-    return Session.start(jobs=options.jobs, listen=run.listen)
+
+    def listen(event: dict[str, Any]) -> None:
+        run.listen(event)
+        if hear is not None:
+            hear(event)
+
+    return Session.start(jobs=options.jobs, listen=listen, lock=options.lock)
 
 
 def _stage_help(chosen: Sequence[Stage]) -> str:
@@ -166,6 +186,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, metavar="N", help="commands at a time (cores)")
     parser.add_argument("--engine", choices=("auto", "embedded", "dagger"), default="auto")
     parser.add_argument("--progress", choices=("auto", "plain", "json"), default="auto")
+    parser.add_argument(
+        "--locked",
+        dest="lock",
+        action="store_const",
+        const="locked",
+        default="use",
+        help="demand that pipelines.lock has every tag",
+    )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--fail-fast", dest="fail_fast", action="store_true", default=True)
     pace.add_argument(

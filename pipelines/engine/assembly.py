@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.from_thread import check_cancelled
 
-from pipelines.engine import ground
+from pipelines.engine import ground, pins
 from pipelines.engine.digest import digest_json
 from pipelines.engine.events import Events
 from pipelines.engine.images.info import ImageInfo
@@ -63,12 +63,16 @@ _SECRET_FLAGS = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a session runs; `events` is a file descriptor or None, `jobs` commands at once."""
+    """How a session runs; `events` is a file descriptor or None, `jobs` commands at once.
+
+    `lock` says what `pipelines.lock` in the working directory is good for: see `pins`.
+    """
 
     workdir: str
     jobs: int
     mode: Mode
     events: int | None = None
+    lock: pins.Mode = "use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Parts:
     volumes: Volumes
     snapshots: Snapshots
     images: Images
+    pins: pins.Pins
     registries: Registries
     resolver: Resolver
     run: Run
@@ -142,7 +147,9 @@ def assemble(
     images, permits = Images(layout.images), anyio.Semaphore(2 * settings.jobs + 2)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     registries = Registries(environ, images, events.warning, _alive)
-    resolver = Resolver(images, packages, events.warning, registries, choice(environ))
+    lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
+    which = choice(environ)
+    resolver = Resolver(images, packages, events.warning, registries, which, pins=lock)
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
@@ -172,6 +179,7 @@ def assemble(
         volumes,
         snapshots,
         images,
+        lock,
         registries,
         resolver,
         run,

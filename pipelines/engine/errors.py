@@ -7,6 +7,7 @@
     │   └── DockerfileError     a Dockerfile is wrong: file, line and what is wrong there
     ├── PathError           a path is missing, is of another kind, or leaves its root
     ├── SourceError         a host path, archive or reference can not be read
+    │   └── LockError           pipelines.lock is damaged, or does not have what it must
     ├── ImageError          an image can not be resolved, assembled or parsed
     │   └── RegistryError       a registry refused, failed, or answered nonsense
     │       ├── RegistryUnreachable     it did not answer at all, also after retries
@@ -31,6 +32,7 @@ __all__ = [
     "EngineError",
     "ExecFailed",
     "ImageError",
+    "LockError",
     "PathError",
     "QueryError",
     "RegistryError",
@@ -130,6 +132,10 @@ class SourceError(EngineError):
     """A host path, an archive or a reference can not be read."""
 
     code = "SOURCE_ERROR"
+
+
+class LockError(SourceError):
+    """`pipelines.lock` is damaged, or does not have what a locked run demands."""
 
 
 class ImageError(EngineError):

@@ -7,6 +7,7 @@
      "reasons": [{"kind": …, "what": …, "before": …, "after": …}]}
     {"event": "log", "span": …, "id": …, "stream": "stdout"|"stderr", "text": …}
     {"event": "warning", "text": …}
+    {"event": "pin", "kind": …, "name": …, "value": …}     what a moving name stood for
 
 `span` is the span id of the W3C `traceparent` that the query came with, so that whoever
 started the query (a stage) finds its own work again; "" without one. Telling costs nothing
@@ -86,6 +87,11 @@ class Events:
             os.write(2, f"warning: {text}\n".encode())
         else:
             self._tell("warning", text=text)
+
+    def pin(self, row: tuple[str, str, str]) -> None:
+        """Tell what a moving name was pinned to."""
+        kind, name, value = row
+        self._tell("pin", kind=kind, name=name, value=value)
 
     def _tell(self, event: str, **fields: Any) -> None:
         if self._descriptor is None:

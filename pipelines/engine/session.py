@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from pipelines.engine.engine import Engine
+    from pipelines.engine.pins import Mode as Lock
     from pipelines.engine.sandbox.namespace import Mode
 
 __all__ = ["Options", "main", "parse"]
 
 WITH_VALUE = ("--label", "--project", "--workspace", "-W", "--progress")
 WITHOUT_VALUE = ("--load-workspace-modules", "--skip-workspace-modules", "--silent", "-s")
+LOCKS: dict[str, "Lock"] = {"--locked": "locked", "--relock": "update"}
 USAGE = 2
 ENGINE_UNREACHABLE = 5
 INTERNAL = 70
@@ -45,12 +47,16 @@ INTERNAL = 70
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a session was asked to run; `events` is a file descriptor or None."""
+    """How a session was asked to run; `events` is a file descriptor or None.
+
+    `lock` is "locked" or "update" if `pipelines.lock` must have every name, or counts nothing.
+    """
 
     workdir: str = "."
     jobs: int = 0
     events: int | None = None
     version: bool = False
+    lock: "Lock" = "use"
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -67,6 +73,9 @@ def parse(arguments: Sequence[str]) -> Options:
             options = replace(options, version=True)
             continue
         if name in WITHOUT_VALUE:
+            continue
+        if name in LOCKS:
+            options = replace(options, lock=LOCKS[name])
             continue
         if name not in {*WITH_VALUE, "--workdir", "--jobs", "--events"}:
             raise ValueError(f"unknown argument of `pipelines session`: {name}")
@@ -96,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["--cache"]:
         return _upkeep(given[1:])
+    if given[:1] == ["--pin"]:
+        return _pin()
     try:
         options = parse(given)
     except ValueError as error:
@@ -128,6 +139,19 @@ def _upkeep(arguments: Sequence[str]) -> int:
         from pipelines.engine import upkeep
 
         return upkeep.main(arguments, mode)
+    except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
+        return _report(error)
+
+
+def _pin() -> int:
+    """Find out what the moving names on standard input stand for now."""
+    from pipelines.engine.sandbox import namespace
+
+    try:
+        namespace.enter()
+        from pipelines.engine import relock
+
+        return relock.main()
     except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
         return _report(error)
 
@@ -205,7 +229,8 @@ class _Later:
         from pipelines.engine.engine import opened
 
         jobs = self._options.jobs or len(os.sched_getaffinity(0))
-        settings = Settings(self._options.workdir, jobs, self._mode, self._options.events)
+        options = self._options
+        settings = Settings(options.workdir, jobs, self._mode, options.events, options.lock)
         async with opened(settings) as engine:
             # What was imported and assembled stays: the collector need not look at it again.
             gc.freeze()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ImageError
 
-__all__ = ["Reference"]
+__all__ = ["DEFAULT", "Reference", "pinned_name"]
 
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -21,6 +21,8 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]
 # The labels of the default registry's two host names.
 _DEFAULT_HOSTS = (("docker", "io"), ("index", "docker", "io"))
 _LONGEST_NAME = 255
+
+DEFAULT = ".".join(_DEFAULT_HOSTS[0])  # the registry of names without a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class Reference:
         return cls(host, path, tag or ("" if pinned else "latest"), pinned)
 
     @property
+    def path(self) -> str:
+        """The name as the registry knows it: the default one's short names have a prefix."""
+        return f"library/{self.name}" if not self.host and "/" not in self.name else self.name
+
+    @property
     def repository(self) -> str:
         """The name with its host, without tag and digest."""
         return f"{self.host}/{self.name}" if self.host else self.name
@@ -66,6 +73,12 @@ class Reference:
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{'@' + self.digest if self.digest else ''}"
+
+
+def pinned_name(ref: Reference, digest: Digest) -> str:
+    """Spell a reference in full, with its digest, as Dagger does."""
+    tag = f":{ref.tag}" if ref.tag else ""
+    return f"{ref.host or DEFAULT}/{ref.path}{tag}@{digest}"
 
 
 def _split_tag(rest: str) -> tuple[str, str]:

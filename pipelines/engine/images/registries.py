@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from pipelines.engine.digest import Digest
 from pipelines.engine.errors import Cancelled
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images
@@ -80,6 +81,10 @@ class Registries:
     def find(self, ref: Reference, platform: str, *, quick: bool = False) -> ImageInfo:
         """Pin a reference for a platform; `quick` does not try again what fails."""
         return self._parts().images.find(ref, platform, quick=quick)
+
+    def ask(self, ref: Reference) -> Digest:
+        """Give the digest that a tag has now, never what it was."""
+        return self._parts().images.ask(ref)
 
     @contextmanager
     def fetching(

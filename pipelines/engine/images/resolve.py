@@ -9,17 +9,22 @@ not as the local store: turning the setting to "registry" must never be answered
 What a tag of a registry is, is asked once a session: it may have moved. Package images answer
 when a registry does not: it is asked once, without patience, if there is such a package image,
 and a registry that did not answer a few minutes ago is not waited for again.
+
+What `pipelines.lock` says of a tag goes before all that: the tag is then as good as a digest.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
-from pipelines.engine.errors import ImageError, RegistryError, RegistryUnreachable
+from pipelines.engine.digest import Digest
+from pipelines.engine.errors import ImageError, LockError, RegistryError, RegistryUnreachable
 from pipelines.engine.images.info import Evidence, ImageInfo, Registry, Source
 from pipelines.engine.images.local import Images
-from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.reference import Reference, pinned_name
+from pipelines.engine.pins import Pins
 
 __all__ = ["Choice", "Resolver", "choice"]
 
@@ -55,10 +60,13 @@ class Resolver:
         warn: Callable[[str], None],
         registry: Registry | None = None,
         source: Choice = "auto",
+        *,
+        pins: Pins | None = None,
     ) -> None:
         self._images = images
         self._packages = packages if source != "registry" else None
         self._registry = registry if source != "packages" else None
+        self._pins = pins
         self._warn = warn
         self._warned = False
 
@@ -69,9 +77,43 @@ class Resolver:
             ImageError: no source has it; says which names can be made here.
         """
         ref = Reference.parse(reference)
+        if ref.digest is not None or self._pins is None:
+            return self._resolve(ref, platform)
+        made = f"{ref} {platform}"
+        if locked := self._pins.find("image", str(ref)):
+            found = self._resolve(replace(ref, digest=_locked(ref, locked)), platform)
+        elif locked := self._pins.find("package-image", made):
+            found = self._remade(ref, platform, locked)
+        else:
+            self._pins.demand("image", str(ref))
+            found = self._resolve(ref, platform)
+        if found.source == "package":
+            self._pins.made("package-image", made, found.digest)
+        elif found.source == "registry":
+            pinned = Reference.parse(found.reference).digest
+            self._pins.made("image", str(ref), str(pinned))
+        return found
+
+    def _remade(self, ref: Reference, platform: str, locked: str) -> ImageInfo:
+        """Give the package image that a name is locked to, made again if it can be."""
+        digest = _locked(ref, locked)
+        found = self._images.by_digest(digest)
+        if found is None and self._packages is not None:
+            found = self._made(ref, platform, None)
+        if found is None or found.digest != digest:
+            seen = f"what can be made here now is {found.digest}" if found else "it is switched off"
+            raise LockError(
+                f"image {ref}: locked to the package image {digest}, and {seen}; lock anew with "
+                "`pipelines lock STAGE…`"
+            )
+        self._announce(found)
+        return found
+
+    def _resolve(self, ref: Reference, platform: str) -> ImageInfo:
         known = self._known(ref, platform)
         if known is not None and known.source != "package":
-            return known
+            named = known.source == "registry" and ref.digest is not None
+            return known.named(pinned_name(ref, known.digest)) if named else known
         if self._registry is not None:
             try:
                 return self._pulled(self._registry, ref, platform, known)
@@ -86,7 +128,7 @@ class Resolver:
         self, registry: Registry, ref: Reference, platform: str, known: ImageInfo | None
     ) -> ImageInfo:
         """Ask the registry; package images answer when it does not."""
-        if self._packages is None:
+        if self._packages is None or ref.digest is not None:
             return registry.find(ref, platform)
         silent = known is not None and self._images.silent(ref.host, time.time())
         if not silent:
@@ -127,6 +169,13 @@ class Resolver:
         names = ", ".join(self._packages.names()) if self._packages is not None else ""
         made = f"what can be made here: {names}" if names else "package images are switched off"
         return f"image {ref} for {platform}: not in the local store; {made}"
+
+
+def _locked(ref: Reference, value: str) -> Digest:
+    try:
+        return Digest.parse(value)
+    except ValueError as exc:
+        raise LockError(f"image {ref}: pipelines.lock has {value!r}, which is no digest") from exc
 
 
 def _stands(evidence: Evidence) -> bool:

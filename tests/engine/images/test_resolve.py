@@ -8,14 +8,16 @@ import pytest
 from pipelines.engine.digest import digest_json
 from pipelines.engine.errors import (
     ImageError,
+    LockError,
     RegistryMissing,
     RegistryUnreachable,
     StoreError,
 )
 from pipelines.engine.images.info import Evidence, ImageInfo, Layer
 from pipelines.engine.images.local import Images, chain_id
-from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.reference import Reference, pinned_name
 from pipelines.engine.images.resolve import Resolver, choice
+from pipelines.engine.pins import Pins, emit
 
 AMD = "linux/amd64"
 
@@ -50,7 +52,9 @@ class Registry:
             raise RegistryUnreachable("no answer")
         if ref.name not in self._names:
             raise RegistryMissing("not found")
-        return ImageInfo(digest_json(["r", str(ref)]), str(ref), platform, {}, (), "registry")
+        digest = digest_json(["r", str(ref)])
+        name = pinned_name(ref, ref.digest or digest)
+        return ImageInfo(digest, name, platform, {}, (), "registry")
 
 
 @pytest.fixture
@@ -205,3 +209,65 @@ def test_a_chain_is_named_by_all_below_it():
     one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
     assert chain_id((one,)) == one
     assert len({chain_id((one, two)), chain_id((two, one)), one, two}) == 4
+
+
+@pytest.fixture
+def locked(tmp_path, images):
+    """Resolve with a lock file of some rows; what was pinned is told in `told`."""
+
+    def resolve(name, *rows, mode="use", registry=None, packages=None):
+        path = tmp_path / "pipelines.lock"
+        path.write_text(emit(rows))
+        told = []
+        pins = Pins(path, mode, told.append)
+        resolver = Resolver(images, packages or Offers("package"), print, registry, pins=pins)
+        return resolver.resolve(name, AMD), told
+
+    return resolve
+
+
+def moved(_ref=None):
+    return "sha256:" + "7" * 64
+
+
+def test_a_locked_tag_is_its_digest(locked):
+    registry = Registry("a")
+    found, told = locked("a", ("image", "a:latest", moved()), registry=registry)
+    assert found.digest == digest_json(["r", f"a:latest@{moved()}"])
+    assert len(told) == 1
+
+
+def test_a_locked_run_demands_every_tag(locked):
+    with pytest.raises(LockError, match=r"image a:latest is not in .*pipelines\.lock.*--locked"):
+        locked("a", mode="locked", registry=Registry("a"))
+
+
+def test_a_locked_run_takes_digests_as_they_are(locked):
+    found, told = locked(f"a@{moved()}", mode="locked", registry=Registry("a"))
+    assert (found.source, told) == ("registry", [])
+
+
+def test_an_update_asks_whatever_is_locked(locked):
+    row = ("image", "a:latest", moved())
+    found, told = locked("a", row, mode="update", registry=Registry("a"))
+    assert found.digest == digest_json(["r", "a:latest"])
+    assert told[0][:2] == ("image", "a:latest")
+
+
+def test_a_package_image_is_locked_by_its_recipe_and_platform(locked):
+    packages = Offers("package", "a")
+    found, [row] = locked("a", packages=packages)
+    assert row == ("package-image", f"a:latest {AMD}", found.digest)
+    assert locked("a", row, mode="locked", packages=packages)[0] == found
+
+
+def test_a_package_image_that_can_not_be_made_any_more_is_told(locked):
+    row = ("package-image", f"a:latest {AMD}", moved())
+    with pytest.raises(LockError, match=r"locked to the package image sha256:7.*lock anew"):
+        locked("a", row, packages=Offers("package", "a"))
+
+
+def test_a_locked_digest_that_nobody_has_is_not_made_from_packages(locked):
+    row = ("image", "a:latest", moved())
+    with pytest.raises(RegistryUnreachable):
+        locked("a", row, registry=Registry(down=True), packages=Offers("package", "a"))

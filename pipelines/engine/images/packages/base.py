@@ -163,8 +163,7 @@ class Packages:
         if platform != host_platform():
             raise ImageError(
                 f"image {ref} for {platform}: package images are made for this machine only "
-                f"({host_platform()}); registries come with the Dagger engine for now: "
-                "--engine dagger"
+                f"({host_platform()}), and no registry answered for it"
             )
         return package.pin(ref, platform).info(ref, platform)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pipelines.engine.images.reference import DEFAULT
 from pipelines.engine.images.registry.transport import Trust, is_loopback
 
 __all__ = ["DEFAULT", "Endpoint", "HostRules", "Hosts"]
 
-DEFAULT = "docker.io"  # the registry of names without a host
 _TLS_PORT = 443
 
 

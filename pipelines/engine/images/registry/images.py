@@ -36,13 +36,12 @@ from pipelines.engine.images.model import (
     load,
     platform_of,
 )
-from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.reference import Reference, pinned_name
 from pipelines.engine.images.registry.client import Repository
-from pipelines.engine.images.registry.hosts import DEFAULT
 from pipelines.engine.images.registry.retry import Patience
 from pipelines.engine.images.registry.transport import Response
 
-__all__ = ["RegistryImages", "pinned_name"]
+__all__ = ["RegistryImages"]
 
 _INDEXES = (OCI.index, DOCKER.index)
 _MANIFESTS = (OCI.manifest, DOCKER.manifest)
@@ -121,7 +120,7 @@ class RegistryImages:
 
     def _ask_or_remember(self, ref: Reference, patience: Patience | None) -> Digest:
         try:
-            digest = self._ask(ref, patience)
+            digest = self.ask(ref, patience)
         except RegistryUnreachable as exc:
             before = self._images.tag(ref)
             if before is None:
@@ -133,7 +132,7 @@ class RegistryImages:
         self._images.put_tag(ref, digest)
         return digest
 
-    def _ask(self, ref: Reference, patience: Patience | None) -> Digest:
+    def ask(self, ref: Reference, patience: Patience | None = None) -> Digest:
         """Ask a registry what a tag is; one that does not tell is asked for all of it."""
         path = f"manifests/{ref.tag}"
         headers = {"accept": _ACCEPT}
@@ -205,13 +204,6 @@ class RegistryImages:
             )
         blobs.put(document)
         return document
-
-
-def pinned_name(ref: Reference, digest: Digest) -> str:
-    """Spell a reference in full, with its digest, as Dagger does."""
-    where = Repository(ref.host, ref.name)
-    tag = f":{ref.tag}" if ref.tag else ""
-    return f"{ref.host or DEFAULT}/{where.path}{tag}@{digest}"
 
 
 def _read(answer: Response, limit: int, what: str) -> bytes:

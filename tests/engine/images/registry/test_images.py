@@ -236,7 +236,7 @@ def test_indexes_that_nest_without_end_are_refused(find, registry):
 
 def test_the_name_of_the_default_registry_is_spelled_in_full():
     from pipelines.engine.digest import Digest
-    from pipelines.engine.images.registry.images import pinned_name
+    from pipelines.engine.images.reference import pinned_name
 
     digest = Digest("sha256:" + "0" * 64)
     spelled = pinned_name(Reference.parse("alpine"), digest)
