@@ -146,10 +146,8 @@ def assemble(
     records, locks = _records(layout, snapshots, stack)
     images, permits = Images(layout.images), anyio.Semaphore(2 * settings.jobs + 2)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
-    registries = Registries(environ, images, events.warning, _alive)
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
-    which = choice(environ)
-    resolver = Resolver(images, packages, events.warning, registries, which, pins=lock)
+    registries, resolver = _resolver(images, packages, environ, events, lock)
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
@@ -188,6 +186,18 @@ def assemble(
         world,
         events.hidden,
     )
+
+
+def _resolver(
+    images: Images,
+    packages: PackageImages,
+    environ: Mapping[str, str],
+    events: Events,
+    lock: pins.Pins,
+) -> tuple[Registries, Resolver]:
+    registries = Registries(environ, images, events.warning, _alive)
+    which = choice(environ)
+    return registries, Resolver(images, packages, events.warning, registries, which, pins=lock)
 
 
 def _snapshots(layout: Layout, lease: Lease, events: Events, stack: ExitStack) -> Snapshots:
