@@ -1,12 +1,20 @@
 """Git repositories as sources, as an SDK client sees them."""
 
+import base64
+import contextlib
+import json
 import shutil
+import socket
 import subprocess
+import threading
+import urllib.request
 
 import dagger
 import pytest
 
 from pipelines import connect
+from pipelines._session import Session
+from tests.conftest import offspring, reaped
 from tests.gitserver import Repository, basic, serving
 
 pytestmark = [
@@ -156,3 +164,31 @@ async def test_what_is_not_there_is_named(dag, server, ask, message):
 async def test_a_directory_that_is_no_repository_says_so(dag, tmp_path):
     with pytest.raises(dagger.QueryError, match=r"it has no \.git"):
         await dag.host().directory(str(tmp_path)).as_git().head().commit()
+
+
+def ask(address, query):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{address.port}/query",
+        json.dumps({"query": query}).encode(),
+        {"Authorization": "Basic " + base64.b64encode(f"{address.token}:".encode()).decode()},
+    )
+    with contextlib.suppress(OSError), urllib.request.urlopen(request) as answer:
+        answer.read()
+
+
+async def test_a_session_that_is_killed_leaves_no_git(store):
+    """The server never answers, so git waits for it when the session dies."""
+    before = offspring()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session = Session.start()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        query = f'{{git(url:"{url}"){{head{{commit}}}}}}'
+        asking = threading.Thread(target=ask, args=(session.address(), query))
+        asking.start()
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        session.kill()
+        assert reaped(before) == {}
+        connection.close()
+        asking.join()
+        session.close()
