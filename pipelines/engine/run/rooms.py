@@ -300,6 +300,7 @@ class Rooms:
             hostname=HOSTNAME,
             stdin=_stdin(room, op),
             network="none" if op.network == "none" else "host",
+            platform=op.platform,
         )
 
     def _certificates(self, room: Room) -> Path:

@@ -38,6 +38,7 @@ class Spec:
 
     `env` may hold secrets: it must reach the command's environment and no other place.
     `umask` and limits follow the engine's. `stdin` is the path of a file or None for empty.
+    `platform` is that of the root, "" for this machine's: its programs may need an emulator.
     """
 
     root: str
@@ -51,6 +52,7 @@ class Spec:
     hostname: str = "dagger"
     stdin: str | None = None
     network: Literal["host", "none"] = "host"
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)

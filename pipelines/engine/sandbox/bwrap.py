@@ -15,6 +15,7 @@ from pipelines.engine.sandbox import argv
 from pipelines.engine.sandbox import binary as binaries
 from pipelines.engine.sandbox.base import Exit, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
+from pipelines.engine.sandbox.emulation import emulator
 from pipelines.engine.sandbox.guard import Guard
 from pipelines.engine.sandbox.namespace import Mode
 from pipelines.engine.sandbox.seccomp import program
@@ -88,7 +89,7 @@ class Bubblewrap:
             # Its own open file: an offset shared by runs at once would be moved under bwrap.
             seccomp = os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY | os.O_CLOEXEC)
             opened.append(seccomp)
-            userns = self._namespaces.descriptor(spec.uid)
+            userns = self._namespaces.descriptor(spec.uid, emulator(spec.platform))
             fds = argv.Descriptors(seccomp, status[1], userns, self._staged)
             options = argv.arguments(spec, fds, self._masks, self._capabilities)
             args = _memory("args", argv.encode(options))

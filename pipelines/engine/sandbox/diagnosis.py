@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.base import Exit, Spec
+from pipelines.engine.sandbox.emulation import MACHINES, registered
 from pipelines.engine.sandbox.executable import foreign, missing_interpreter
 
 __all__ = ["Preamble", "explain"]
@@ -98,7 +99,7 @@ def _advice(message: str) -> str:
 
 def _mistaken(spec: Spec, code: int, preamble: Preamble) -> Exit:
     """Correct what a C library's execvp hides: a file that it can not run goes to /bin/sh."""
-    if code in _SHELLS_COMPLAINTS and foreign(spec, os.uname().machine):
+    if code in _SHELLS_COMPLAINTS and _foreign(spec):
         preamble.say(_foreign_line(spec))
         return Exit(_NOT_EXECUTABLE)
     return Exit(code)
@@ -107,7 +108,7 @@ def _mistaken(spec: Spec, code: int, preamble: Preamble) -> Exit:
 def _not_executed(spec: Spec, message: str, preamble: Preamble) -> Exit:
     name = spec.args[0]
     reason = re.sub(r"^execvp .*: ", "", message, flags=re.DOTALL)
-    if foreign(spec, os.uname().machine):
+    if _foreign(spec):
         preamble.say(_foreign_line(spec))
         return Exit(_NOT_EXECUTABLE)
     if reason == "No such file or directory":
@@ -124,9 +125,18 @@ def _not_executed(spec: Spec, message: str, preamble: Preamble) -> Exit:
     return Exit(_NOT_EXECUTABLE)
 
 
+def _foreign(spec: Spec) -> str:
+    """Name the architecture that the command is built for; "" if it is run here."""
+    name = foreign(spec, os.uname().machine)
+    wanted = spec.platform.split("/")[1:2]
+    if name in MACHINES and ([name] == wanted or registered(MACHINES[name])):
+        return ""
+    return name
+
+
 def _foreign_line(spec: Spec) -> str:
-    machine = os.uname().machine
+    name = _foreign(spec)
     return (
-        f'exec: "{spec.args[0]}": the file is built for {foreign(spec, machine)}, '
-        f"this machine is {machine}"
+        f'exec: "{spec.args[0]}": the file is built for {name}, this machine is '
+        f'{os.uname().machine}; start from container(platform="linux/{name}") to emulate it'
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipelines.engine.sandbox.base import Spec
 
-__all__ = ["foreign", "missing_interpreter"]
+__all__ = ["foreign", "is_static", "missing_interpreter"]
 
 _OPENAT2 = 437  # the same number on every architecture
 _RESOLVE_IN_ROOT, _RESOLVE_NO_MAGICLINKS = 0x10, 0x02
@@ -51,6 +51,16 @@ def missing_interpreter(spec: Spec) -> str:
         return name
     os.close(fd)
     return ""
+
+
+def is_static(path: str) -> bool:
+    """Tell whether a program of the host needs no loader, so that it runs in any root."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return head.startswith(b"\x7fELF") and not _loader(head)
 
 
 def _head(spec: Spec) -> bytes:
