@@ -163,9 +163,12 @@ class Engine:
         export = self._parts.outgoing.export
         await to_thread.run_sync(export, op, roots, name, host, abandon_on_cancel=True)
 
-    async def _roots(self, op: Archive) -> list[Tree | Snapshot]:
-        results = await self._solver.solve_all(op.inputs)
-        return [output(r, edge.output) for r, edge in zip(results, op.inputs, strict=True)]
+    async def _roots(self, op: Archive) -> list[Tree | Snapshot | None]:
+        """Solve what is to be written; an image that nothing was done to is not even pulled."""
+        whole = self._parts.outgoing.whole
+        wanted = [edge for edge in op.inputs if not whole(edge)]
+        results = iter(await self._solver.solve_all(wanted))
+        return [None if whole(e) else output(next(results), e.output) for e in op.inputs]
 
     async def blob(self, digest: str) -> bytes:
         """Give a blob whole."""

@@ -1,6 +1,7 @@
 """Publishing to a real registry: Debian's docker-registry, with skopeo and crane as judges."""
 
 import json
+import os
 import shutil
 from contextlib import suppress
 
@@ -94,19 +95,48 @@ async def test_another_store_publishes_the_same_digest(store, registry, tmp_path
     assert found[0].partition("@")[2] == found[1].partition("@")[2]
 
 
-async def test_what_was_published_is_pulled_and_its_layers_mounted(dag, registry, session):
-    """The base's layers go from repository to repository and never come here."""
-    base = dag.container().with_new_file("/base", "x" * 5000)
-    await base.publish(f"{registry.host}/lib/base:1")
-    async with session() as (other, _):
-        before = len(registry.requests())
-        derived = other.container().from_(f"{registry.host}/lib/base:1").with_label("a", "b")
-        await derived.publish(f"{registry.host}/team/app:1")
+async def elsewhere(registry, name, tmp_path, monkeypatch, **options):
+    """Publish an image with one layer from a store that is gone then."""
+    before = os.environ["XDG_CACHE_HOME"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    async with connect(engine="embedded") as dag:
+        made = dag.container().with_new_file("/b", "x" * 5000)
+        await made.publish(f"{registry.host}/{name}", **options)
+    remove(tmp_path / "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", before)
+
+
+async def test_the_layers_of_a_base_are_mounted_and_never_come_here(
+    store, registry, tmp_path, monkeypatch
+):
+    require("skopeo")
+    await elsewhere(registry, "lib/base:1", tmp_path, monkeypatch)
+    layers = inspect(registry, "lib/base:1")["Layers"]
+    before = len(registry.requests())
+    async with connect(engine="embedded") as dag:
+        base = dag.container().from_(f"{registry.host}/lib/base:1")
+        await base.with_label("a", "b").publish(f"{registry.host}/team/app:1")
     asked = registry.requests()[before:]
-    mounts = [request for request in asked if "from=lib%2Fbase" in request]
-    assert len(mounts) == 1
-    shown = inspect(registry, "team/app:1")
-    assert shown["Layers"] == inspect(registry, "lib/base:1")["Layers"]
+    assert len([request for request in asked if "from=lib%2Fbase" in request]) == 1
+    assert not [r for r in asked if r.startswith("GET") and layers[0] in r]
+    assert inspect(registry, "team/app:1")["Layers"] == layers
+
+
+async def test_a_base_of_another_registry_goes_over_with_its_own_bytes(
+    store, registry, tmp_path, monkeypatch
+):
+    """It was made elsewhere, with another compression, and none of it is here."""
+    require("skopeo")
+    zstd = dagger.ImageLayerCompression.Zstd
+    await elsewhere(registry, "lib/base:1", tmp_path, monkeypatch, forced_compression=zstd)
+    with real_registry(tmp_path / "second") as second:
+        async with connect(engine="embedded") as dag:
+            derived = dag.container().from_(f"{registry.host}/lib/base:1")
+            await derived.with_new_file("/own", "y").publish(f"{second.host}/team/app:1")
+        base = inspect(registry, "lib/base:1", "--raw")["layers"]
+        layers = inspect(second, "team/app:1", "--raw")["layers"]
+    assert layers[:1] == base
+    assert layers[1]["mediaType"].endswith("tar+gzip")
 
 
 async def test_docker_s_media_types_and_zstd(dag, registry):

@@ -157,9 +157,9 @@ class Composer:
         self._fetch = fetch
 
     def compose(
-        self, variants: Sequence[Variant], roots: Iterable[Tree | Snapshot], wanted: Form
+        self, variants: Sequence[Variant], roots: Iterable[Tree | Snapshot | None], wanted: Form
     ) -> Composed:
-        """Make an image of every variant; blocks.
+        """Make an image of every variant; a root that is None is the base itself. Blocks.
 
         Raises:
             ImageError: no variant, or a config that can not be written.
@@ -185,12 +185,11 @@ class Composer:
                     return self._fetch(image.base, layer)
         return self._blobs.path(blob.digest)
 
-    def _image(self, variant: Variant, root: Tree | Snapshot, wanted: Form) -> Image:
-        base, rows = None, []
+    def _image(self, variant: Variant, root: Tree | Snapshot | None, wanted: Form) -> Image:
+        base = None if isinstance(root, Tree) else self._base(variant, root)
+        below = base.layers if base is not None else ()
+        rows = [self._inherited(base, layer, wanted) for layer in below if base is not None]
         if isinstance(root, Snapshot):
-            base = self._base(variant, root)
-            below = base.layers if base is not None else ()
-            rows = [self._inherited(base, layer, wanted) for layer in below if base is not None]
             rows += [self._own(layer, wanted) for layer in root.layers[len(below) :]]
         elif root:
             rows = [self._tree(root, wanted)]
@@ -209,17 +208,18 @@ class Composer:
         kept = sum(row["from"] == "base" for row in rows)
         return _image(manifest, platform_of(config), base, kept)
 
-    def _base(self, variant: Variant, root: Snapshot) -> ImageInfo | None:
+    def _base(self, variant: Variant, root: Snapshot | None) -> ImageInfo | None:
         """Find the image that a root was made from, if its layers are still the lowest."""
         info = self._images.by_digest(variant.base) if variant.base else None
         if info is None or not info.layers:
             return None
         ids = tuple(layer.diff_id for layer in info.layers)
         chains = (chain_id(ids[: number + 1]) for number in range(len(ids)))
-        same = tuple(map(self._images.chain, chains)) == root.layers[: len(ids)]
+        if root is not None and tuple(map(self._images.chain, chains)) != root.layers[: len(ids)]:
+            return None
         # The name that this session asked for is where it may pull from.
         asked = info.source == "registry" and variant.origin
-        return (replace(info, reference=variant.origin) if asked else info) if same else None
+        return replace(info, reference=variant.origin) if asked else info
 
     def _inherited(self, base: ImageInfo, layer: Layer, wanted: Form) -> Mapping[str, Any]:
         """Describe a layer of the base, compressed anew if another compression is forced."""

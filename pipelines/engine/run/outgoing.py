@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images
-from pipelines.engine.op import Archive
+from pipelines.engine.op import Archive, Edge, Rootfs
 from pipelines.engine.result import Result, Snapshot
 from pipelines.engine.store.files import Files
 from pipelines.engine.tree import Tree
@@ -87,8 +87,17 @@ class Outgoing:
 
         return ArchiveRunner(self._composer, self._images, self._files).run(op, inputs)
 
+    def whole(self, root: Edge) -> bool:
+        """Tell whether a root is an image as it came, so that its files need not be here."""
+        info = self._images.by_digest(root.op.image) if isinstance(root.op, Rootfs) else None
+        return info is not None and bool(info.layers)
+
     def publish(
-        self, op: Archive, roots: Sequence[Tree | Snapshot], address: str, ended: threading.Event
+        self,
+        op: Archive,
+        roots: Sequence[Tree | Snapshot | None],
+        address: str,
+        ended: threading.Event,
     ) -> str:
         """Push what an `Archive` would hold; give its reference with the digest. Blocks."""
         from pipelines.engine.run.names import destination
@@ -98,7 +107,9 @@ class Outgoing:
         composed = self._composed(op, roots)
         return publish(composed, self._composer, ref, self._registries.client, ended)
 
-    def export(self, op: Archive, roots: Sequence[Tree | Snapshot], name: str, host: Host) -> None:
+    def export(
+        self, op: Archive, roots: Sequence[Tree | Snapshot | None], name: str, host: Host
+    ) -> None:
         """Write what an `Archive` would hold to the host, as its name says. Blocks.
 
         Raises:
@@ -122,7 +133,7 @@ class Outgoing:
         composed = self._composed(op, roots)
         runtime.load(composed, self._composer.places(composed), ref)
 
-    def _composed(self, op: Archive, roots: Sequence[Tree | Snapshot]) -> "Composed":
+    def _composed(self, op: Archive, roots: Sequence[Tree | Snapshot | None]) -> "Composed":
         from pipelines.engine.run.compose import form
 
         wanted = form(op.compression, op.media_types, op.epoch)
