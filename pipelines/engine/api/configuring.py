@@ -8,7 +8,7 @@ from pipelines.engine.api.config import put, take
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.secret import Secret
 from pipelines.engine.api.session import Session
-from pipelines.engine.api.values import EnvVariable, Healthcheck, Label, Port, nanoseconds, spelled
+from pipelines.engine.api.values import EnvVariable, Healthcheck, Label, Port
 from pipelines.engine.errors import QueryError
 
 __all__ = ["FIELDS"]
@@ -236,15 +236,8 @@ def with_docker_healthcheck(
     if not args or (shell and len(args) != 1):
         wanted = "exactly one text, which a shell reads" if shell else "a command and its arguments"
         raise QueryError(f"Container.withDockerHealthcheck: args is {list(args)}; give {wanted}")
-    made = Healthcheck(
-        args,
-        shell or False,
-        spelled(nanoseconds(interval or "")),
-        spelled(nanoseconds(timeout or "")),
-        spelled(nanoseconds(start_period or "")),
-        spelled(nanoseconds(start_interval or "")),
-        retries or 0,
-    )
+    times = (interval, timeout, start_period, start_interval)
+    made = Healthcheck.of_texts(args, shell or False, times, retries)
     return it.configured(healthcheck=made)
 
 

@@ -69,7 +69,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """A container's health check; durations as they were given, "" where they were not.
+    """A container's health check; durations as Go prints them, "" where none was given.
 
     Without arguments it says that there is to be none, whatever the base image had.
     """
@@ -83,6 +83,24 @@ class Healthcheck:
     start_period: str = ""
     start_interval: str = ""
     retries: int = 0
+
+    @classmethod
+    def of_texts(
+        cls,
+        args: tuple[str, ...],
+        shell: bool,
+        times: tuple[str | None, str | None, str | None, str | None],
+        retries: int | None,
+    ) -> "Healthcheck":
+        """Read what somebody wrote; `times` are in the order of the fields.
+
+        Raises:
+            QueryError: not a duration.
+        """
+        interval, timeout, start_period, start_interval = (
+            spelled(nanoseconds(text or "")) for text in times
+        )
+        return cls(args, shell, interval, timeout, start_period, start_interval, retries or 0)
 
     @classmethod
     def of_image(cls, document: Mapping[str, Any]) -> "Healthcheck":

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.engine.api.config import put
 from pipelines.engine.api.docker.state import Building, Options
-from pipelines.engine.api.values import Healthcheck, Port, nanoseconds
+from pipelines.engine.api.values import Healthcheck, Port
 from pipelines.engine.dockerfile import instructions as ins
 from pipelines.engine.dockerfile.source import Where
 from pipelines.engine.errors import QueryError
@@ -118,20 +118,11 @@ def _entrypoint(b: Building, one: ins.Entrypoint, _options: Options) -> Building
 
 
 def _healthcheck(b: Building, one: ins.Healthcheck, _options: Options) -> Building:
-    for text in (one.interval, one.timeout, one.start_period, one.start_interval):
-        try:
-            nanoseconds(text)
-        except QueryError as exc:
-            raise one.where.error(f"HEALTHCHECK: {exc}") from exc
-    made = Healthcheck(
-        one.test,
-        one.shell,
-        one.interval,
-        one.timeout,
-        one.start_period,
-        one.start_interval,
-        one.retries,
-    )
+    times = (one.interval, one.timeout, one.start_period, one.start_interval)
+    try:
+        made = Healthcheck.of_texts(one.test, one.shell, times, one.retries)
+    except QueryError as exc:
+        raise one.where.error(f"HEALTHCHECK: {exc}") from exc
     return b.configured(healthcheck=made).said(f"HEALTHCHECK {_quoted(one.test or ('NONE',))}")
 
 
