@@ -87,7 +87,8 @@ def case(
 ) -> Callable[[Callable[[Given], Awaitable[object]]], Case]:
     """Make a case of a function: its name says what is claimed, its module is the group.
 
-    `needs` names programs without which the case can not run.
+    `needs` names programs without which the case can not run; "loopback" is the network that
+    the engine shares with the servers of the tests.
     """
 
     def made(ask: Callable[[Given], Awaitable[object]]) -> Case:

@@ -14,7 +14,8 @@ from pipelines import connect
 from tests.conftest import mounted, offspring, reaped
 from tests.e2e.conftest import remove, upkeep
 from tests.parity.box import busybox, fill
-from tests.parity.case import Given
+from tests.parity.case import Case, Given
+from tests.webserver import Reply, web
 
 VARIABLES = ("_EXPERIMENTAL_DAGGER_RUNNER_HOST", "_EXPERIMENTAL_DAGGER_CLI_BIN")
 
@@ -91,5 +92,22 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
-def missing(programs: tuple[str, ...]) -> list[str]:
-    return [name for name in programs if shutil.which(name) is None]
+@pytest.fixture(scope="session")
+async def loopback(dag: dagger.Client) -> bool:
+    """Tell whether the engine reaches servers of this test run: one in a container does not."""
+    with web() as server:
+        server.pages["/"] = Reply(body=b"reached")
+        try:
+            return await dag.http(f"{server.url}/", name="f").contents() == "reached"
+        except dagger.QueryError:
+            return False
+
+
+@pytest.fixture
+def lacking(one: Case, loopback: bool) -> list[str]:
+    """Say what a case needs and this machine has not."""
+    asked = set(one.needs)
+    gone = [name for name in sorted(asked - {"loopback"}) if shutil.which(name) is None]
+    if "loopback" in asked and not loopback:
+        gone.append("a loopback that the engine shares with the tests")
+    return gone
