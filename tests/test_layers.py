@@ -50,7 +50,7 @@ ENGINE = {
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
     "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
-    "relock": {"images", "store"},
+    "relock": {"images", "run", "snapshots", "sources", "store"},
     "upkeep": {"snapshots", "store"},
     "keeper": {"store", "upkeep"},
     # The composition root; `ground` is the part of it that roots stand on.

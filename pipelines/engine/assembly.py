@@ -154,7 +154,7 @@ def assemble(
     stack.callback(sandbox.close)
     outgoing = Outgoing(images, layout.snapshots, files, registries)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
-    world = World(layout, files, lease.path / "session", environ, sandbox.group)
+    world = World(layout, files, lease.path / "session", environ, group=sandbox.group, pins=lock)
     stack.callback(world.close)
     run = Run(
         Execs(rooms, sandbox, seeds, blobs, events, permits, trees.numbers),

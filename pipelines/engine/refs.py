@@ -7,9 +7,12 @@ from functools import cmp_to_key
 
 from pipelines.engine.errors import SourceError
 
-__all__ = ["HEADS", "TAGS", "Pinned", "Refs", "is_commit", "latest", "matches"]
+__all__ = ["HEADS", "NEWEST", "TAGS", "Pinned", "Refs", "is_commit", "latest", "matches"]
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
+NEWEST = ":newest"
+"""Stands for the tag of the highest version where a name is wanted; no ref can be called so."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _VERSION = re.compile(
     r"v(0|[1-9]\d*)(?:\.(0|[1-9]\d*)(?:\.(0|[1-9]\d*))?)?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
@@ -70,13 +73,15 @@ class Refs:
         return tuple(sorted((n, self.objects.get(n, self.commits[n])) for n in tags))
 
     def find(self, name: str) -> Pinned:
-        """Find a ref as `git checkout` does: HEAD, a full name, a branch, a tag.
+        """Find a ref as `git checkout` does: HEAD, a full name, a branch, a tag; or `NEWEST`.
 
         Raises:
             SourceError: there is none; says what there is.
         """
         if name in {"", "HEAD"}:
             return self._head()
+        if name == NEWEST:
+            return self.newest()
         if is_commit(name):
             return Pinned("", name)
         bare = name.removeprefix("refs/")
@@ -84,6 +89,17 @@ class Refs:
             if full.startswith("refs/") and full in self.commits:
                 return Pinned(full, self.commits[full])
         raise SourceError(self._missing(name))
+
+    def newest(self) -> Pinned:
+        """Find the tag of the highest semantic version.
+
+        Raises:
+            SourceError: no tag is one.
+        """
+        found = latest(self.named(TAGS, ()))
+        if found is None:
+            raise SourceError(f"git {self.url}: no tag is a semantic version such as v1.2.3")
+        return self.find(TAGS + found)
 
     def _head(self) -> Pinned:
         commit = self.commits.get("HEAD") or self.commits.get(self.head)

@@ -148,10 +148,10 @@ def _pin() -> int:
     from pipelines.engine.sandbox import namespace
 
     try:
-        namespace.enter()
+        mode = namespace.enter()
         from pipelines.engine import relock
 
-        return relock.main()
+        return relock.main(mode)
     except Exception as error:  # noqa: BLE001 - the end of the process: said, never swallowed
         return _report(error)
 

@@ -6,6 +6,7 @@ browsers and curl follow). The query of an address may carry a signature: messag
 out.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "ask",
     "default_name",
     "explain",
+    "lockable",
     "next_hop",
     "origin",
     "resumes",
@@ -157,6 +159,12 @@ def shown(url: str) -> str:
     """Spell an address for people: without credentials, query and fragment."""
     head = re.split(r"[?#]", url, maxsplit=1)[0]
     return re.sub(r"//[^/@]*@", "//", head)
+
+
+def lockable(url: str) -> str:
+    """Name an address in a lock file, which is shared: a query, maybe a signature, by its hash."""
+    head, mark, query = url.partition("?")
+    return f"{head}?sha256={hashlib.sha256(query.encode()).hexdigest()[:16]}" if mark else head
 
 
 def default_name(url: str) -> str:

@@ -5,6 +5,7 @@ the trees of what is pinned.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipelines.engine.op import GitAccess, GitTree, HttpFile, HttpSource
-from pipelines.engine.refs import Refs
+from pipelines.engine.pins import Pins
+from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.tree import Tree
+from pipelines.engine.web import lockable
 
 if TYPE_CHECKING:
     from pipelines.engine.run.git import GitSources
@@ -33,8 +36,11 @@ class World:
         files: Files,
         session: Path,
         environ: Mapping[str, str],
+        *,
         group: int,
+        pins: Pins,
     ) -> None:
+        self._pins = pins
         self._layout = layout
         self._files = files
         self._session = session
@@ -64,6 +70,20 @@ class World:
         """Whether LFS pointers become files here."""
         return False
 
+    async def pin(self, access: GitAccess, name: str) -> Pinned:
+        """Find what a ref stands for: as it is locked, or as the server says."""
+        if access.remote.local:  # of this machine, like a host directory: nothing to lock
+            return (await self.refs(access)).find(name)
+        row = f"{access.remote.url} {name}"
+        if locked := self._pins.find("git", row):
+            commit, _, full = locked.partition(" ")
+            found = Pinned(full, commit)
+        else:
+            self._pins.demand("git", row)
+            found = (await self.refs(access)).find(name)
+        self._pins.made("git", row, f"{found.commit} {found.name}".strip())
+        return found
+
     async def refs(self, access: GitAccess) -> Refs:
         """Look at a repository's refs."""
         return await self._git.refs(access)
@@ -80,7 +100,16 @@ class World:
 
     async def body(self, source: HttpSource) -> tuple[str, int]:
         """Pin a download."""
-        return await self._http.body(source)
+        if source.checksum:
+            return await self._http.body(source)
+        row = lockable(source.url)
+        if locked := self._pins.find("http", row):
+            found = await self._http.body(replace(source, checksum=locked))
+        else:
+            self._pins.demand("http", row)
+            found = await self._http.body(source)
+        self._pins.made("http", row, f"sha256:{found[0]}")
+        return found
 
     async def make(self, op: GitTree | HttpFile, local: Tree | None, slot: anyio.Semaphore) -> Tree:
         """Make the tree of what is pinned."""

@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.test_registry_faults import NAME, layer
 from tests.fake_registry import FakeRegistry
+from tests.gitserver import Repository, serving
+from tests.webserver import Reply, web
 
 pytestmark = [pytest.mark.e2e, pytest.mark.sandbox]
 
@@ -16,6 +18,15 @@ from dagger import dag
 
 async def show(image: str) -> str:
     return await dag.container().from_(image).file("/a").contents()
+"""
+
+
+SOURCES_CI = """
+from dagger import dag
+
+async def show(git: str, http: str) -> str:
+    text = await dag.git(git).branch("main").tree(discard_git_dir=True).file("a").contents()
+    return text + await dag.http(http).contents()
 """
 
 
@@ -105,3 +116,27 @@ def test_without_a_lock_file_there_is_nothing_to_refresh(pipelines):
     ran = pipelines("lock")
     assert ran.returncode == 2
     assert "name stages" in ran.stderr
+
+
+def test_refs_and_downloads_are_locked_too(pipelines, tmp_path):
+    (pipelines.lock.parent / "ci.py").write_text(SOURCES_CI)
+    repository = Repository(tmp_path / "served/one")
+    repository.commit(a="old-git ")
+    with serving(tmp_path / "served") as git, web() as site:
+        site.pages["/f"] = Reply(body=b"old-http")
+        asked = "show", "--git", f"{git.url}/one", "--http", f"{site.url}/f"
+        assert (
+            f"git {git.url}/one refs/heads/main is not"
+            in pipelines("run", *asked, "--locked").stderr
+        )
+        assert pipelines("lock", *asked).returncode == 0
+        repository.commit(a="new-git ")
+        site.pages["/f"] = Reply(body=b"new-http")
+        git.asked.clear()
+        site.asked.clear()
+        assert pipelines("run", *asked, "--locked").stdout == "old-git old-http\n"
+        assert (git.asked.total(), site.asked) == (0, [])
+        assert pipelines("lock").returncode == 0
+        assert pipelines("run", *asked, "--locked").stdout == "new-git new-http\n"
+        repository.path.rename(tmp_path / "gone")
+        assert "stays locked" in pipelines("lock").stderr

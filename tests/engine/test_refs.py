@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.engine.errors import SourceError
-from pipelines.engine.refs import Pinned, Refs, latest, matches
+from pipelines.engine.refs import NEWEST, Pinned, Refs, latest, matches
 
 A, B, C, T = "a" * 40, "b" * 40, "c" * 40, "d" * 40
 LISTING = f"""ref: refs/heads/main\tHEAD
@@ -35,6 +35,12 @@ REFS = Refs.of_listing("https://host/x", LISTING)
 )
 def test_a_name_is_found(name, full, commit):
     assert REFS.find(name) == Pinned(full, commit)
+
+
+def test_the_newest_is_a_tag():
+    assert REFS.find(NEWEST) == Pinned("refs/tags/v1.0.0", B)
+    with pytest.raises(SourceError, match="no tag is a semantic version"):
+        Refs.of_listing("u", f"{A}\trefs/tags/latest").find(NEWEST)
 
 
 @pytest.mark.parametrize("name", ["mian", "refs/heads/v1.0.0", "abc123", "refs/tags/main"])

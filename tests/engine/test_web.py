@@ -122,3 +122,10 @@ def test_an_origin_is_scheme_host_and_port(one, other, same):
 )
 def test_a_refusal_says_what_to_do(status, authorized, way):
     assert way in str(web.explain("https://h/f", status, authorized=authorized))
+
+
+def test_a_lock_file_has_no_query():
+    assert web.lockable("https://h/f") == "https://h/f"
+    signed = web.lockable("https://h/f?sig=secret")
+    assert signed.startswith("https://h/f?sha256=")
+    assert signed != web.lockable("https://h/f?sig=other")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.op import Archive, Edge, GitAccess, HttpSource, Op
-from pipelines.engine.refs import Refs
+from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.result import Result
 from pipelines.engine.scrub import Hidden
 from pipelines.engine.text.search import Hit, Search
@@ -45,6 +45,10 @@ class World(Protocol):
     @property
     def smudges(self) -> bool:
         """Whether LFS pointers become files here."""
+        ...
+
+    async def pin(self, access: GitAccess, name: str) -> Pinned:
+        """Find what a ref stands for: as it is locked, or as the server says."""
         ...
 
     async def refs(self, access: GitAccess) -> Refs:

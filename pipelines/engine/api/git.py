@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import QueryError, SourceError, UnsupportedField
+from pipelines.engine.errors import QueryError, UnsupportedField
 from pipelines.engine.op import Edge, GitAccess, GitTree
-from pipelines.engine.refs import HEADS, TAGS, Pinned, Refs, is_commit, latest
+from pipelines.engine.refs import HEADS, NEWEST, TAGS, Refs, is_commit
 from pipelines.engine.remote import parse
 
 __all__ = ["REF", "REPOSITORY", "GitRef", "GitRepository", "checked_out", "repository"]
@@ -117,7 +117,12 @@ async def _refs(session: Session, it: GitRepository) -> Refs:
 
 
 async def _find(session: Session, it: GitRepository, name: str) -> GitRef:
-    found = Pinned("", name) if is_commit(name) else (await _refs(session, it)).find(name)
+    if is_commit(name):
+        return GitRef(it, "", name)
+    if it.access is not None:
+        found = await session.engine.world.pin(it.access, name)
+    else:
+        found = (await _refs(session, it)).find(name)
     return GitRef(it, found.name, found.commit)
 
 
@@ -161,11 +166,7 @@ async def latest_version(session: Session, it: GitRepository) -> GitRef:
     Raises:
         SourceError: no tag is one.
     """
-    refs = await _refs(session, it)
-    found = latest(refs.named(TAGS, ()))
-    if found is None:
-        raise SourceError(f"git {refs.url}: no tag is a semantic version such as v1.2.3")
-    return await _find(session, it, TAGS + found)
+    return await _find(session, it, NEWEST)
 
 
 async def tags(

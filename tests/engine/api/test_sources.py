@@ -21,6 +21,9 @@ class FakeWorld:
     def __init__(self):
         self.asked = []
 
+    async def pin(self, access, name):
+        return (await self.refs(access)).find(name)
+
     async def refs(self, access):
         self.asked.append(access)
         return Refs.of_listing(access.remote.url, LISTING)
