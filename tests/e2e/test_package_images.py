@@ -5,10 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import remove, upkeep
 
-from pipelines import connect
 from pipelines.engine.images.packages.bootstrap import TOOLS
+from tests.e2e.conftest import remove, upkeep
 
 # Ordinary users do not have the system's programs in their PATH; the engine looks there too.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -94,7 +93,7 @@ async def test_npm_works_in_a_node_image(dag, store):
     user = box.with_user("node").with_exec(["-e", script], use_entrypoint=True)
     assert (await user.stdout()).split()[1] == "node"
     # Where Debian was there, only what Node.js and the commands changed has come.
-    assert not before or len(layers(store) - before) <= 3  # noqa: PLR2004
+    assert not before or len(layers(store) - before) <= 3
 
 
 @needs_mmdebstrap
