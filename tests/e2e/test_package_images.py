@@ -79,8 +79,8 @@ async def test_pip_installs_in_a_python_image(dag):
     installed = box.with_exec(["python", "-m", "pip", "install", "six"])
     said = await installed.with_exec(["python3", "-c", "import six; print(six.__name__)"]).stdout()
     assert said == "six\n"
-    venv = ["sh", "-c", "python -m venv /tmp/v && /tmp/v/bin/pip --version"]
-    assert "/tmp/v/" in await box.with_exec(venv).stdout()
+    venv = ["sh", "-c", "python -m venv /v && /v/bin/pip --version"]
+    assert "/v/" in await box.with_exec(venv).stdout()
 
 
 @needs_mmdebstrap
