@@ -78,6 +78,14 @@ async def export_file(nonce: str, size: str, target: str) -> list[float]:
     return [await _timed(file.export(target))]
 
 
+async def publish(nonce: str, size: str, archive: str, *addresses: str) -> list[float]:
+    """Push an image to every address, one after another; it is written to an archive before."""
+    script = f"head -c {size} /dev/urandom >/random; mkdir /d; seq 500 | xargs -I x touch /d/x"
+    made = _probe(nonce).with_exec(["sh", "-c", script])
+    await made.export(archive)
+    return [await _timed(made.publish(address)) for address in addresses]
+
+
 CASES: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "version": version,
     "execs": execs,
@@ -86,6 +94,7 @@ CASES: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "host": host,
     "export-tree": export_tree,
     "export-file": export_file,
+    "publish": publish,
 }
 
 
