@@ -69,7 +69,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """A container's health check; durations as Go prints them, "" where none was given.
+    """A container's health check; durations as Go prints them, `0s` where none was given.
 
     Without arguments it says that there is to be none, whatever the base image had.
     """
@@ -141,10 +141,10 @@ def nanoseconds(text: str) -> int:
 
 
 def spelled(number: int) -> str:
-    """Spell nanoseconds as Go prints a duration (`1m30s`, `1.5s`, `200ms`); 0 is ""."""
+    """Spell nanoseconds as Go prints a duration (`1m30s`, `1.5s`, `200ms`, `0s`)."""
     for unit in ("ns", "µs", "ms"):
         if number < 1000 * _UNITS[unit]:
-            return f"{_decimal(number, _UNITS[unit])}{unit}" if number else ""
+            return f"{_decimal(number, _UNITS[unit])}{unit}" if number else "0s"
     minutes, rest = divmod(number, _UNITS["m"])
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
