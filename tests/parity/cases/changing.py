@@ -75,6 +75,14 @@ async def changes_are_counted_in_lines(given: Given):
     return sorted(found)
 
 
+@case(C + "diffStats", "DiffStat.oldPath", "DiffStat.kind", gives=[("RENAMED", "kept", "moved")])
+async def a_file_that_moved_is_told(given: Given):
+    it = before(given)
+    moved = it.without_file("kept").with_file("moved", it.file("kept"))
+    found = await moved.changes(it).diff_stats()
+    return [((await s.kind()).name, await s.old_path(), await s.path()) for s in found]
+
+
 @case(C + "asPatch", "Directory.withPatchFile", "Directory.withPatch", gives=[True, True])
 async def a_patch_carries_a_changeset(given: Given):
     it, patch = before(given), changes(given).as_patch()

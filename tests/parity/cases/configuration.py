@@ -200,12 +200,13 @@ HEALTH = "HealthcheckConfig."
 
 @case(
     C + "withDockerHealthcheck", C + "dockerHealthcheck", HEALTH + "args", HEALTH + "shell",
-    HEALTH + "interval", HEALTH + "retries", HEALTH + "timeout",
-    gives=[["true"], True, "1m30s", "3s", 3],
+    HEALTH + "interval", HEALTH + "retries", HEALTH + "timeout", HEALTH + "startPeriod",
+    HEALTH + "startInterval",
+    gives=[["true"], True, "1m30s", "3s", 3, "1.5s", "0s"],
 )  # fmt: skip
 async def a_health_check_is_read_back(given: Given):
     made = given.box.with_docker_healthcheck(
-        ["true"], shell=True, interval="90s", timeout="3s", retries=3
+        ["true"], shell=True, interval="90s", timeout="3s", retries=3, start_period="1500ms"
     )
     check = made.docker_healthcheck()
     return [
@@ -214,6 +215,8 @@ async def a_health_check_is_read_back(given: Given):
         await check.interval(),
         await check.timeout(),
         await check.retries(),
+        await check.start_period(),
+        await check.start_interval(),
     ]
 
 

@@ -1,7 +1,9 @@
 """The host's directories and files."""
 
 import os
+import socket
 import subprocess
+import tempfile
 import uuid
 
 from tests.parity.case import Differs, Fails, Given, case
@@ -155,3 +157,26 @@ async def what_a_copy_leaves_out_does_not_run_a_command_again(given: Given):
         it = given.box.with_directory("/d", source, include=["**/*.go"])
         answers.append(await it.with_exec(script).stdout())
     return answers[0] == answers[1]
+
+
+@case(H + "findUp", gives=None)
+async def what_is_nowhere_above_is_not_found(given: Given):
+    return await given.dag.host().find_up("no-such-name-anywhere")
+
+
+@case(H + "unixSocket", "Container.withUnixSocket", "Socket.id", gives=["socket 77:78\n", False])
+async def a_socket_of_the_host_is_there_for_a_command(given: Given):
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{short}/s")
+        listening.listen()
+        of_host = given.dag.host().unix_socket(f"{short}/s")
+        it = given.box.with_unix_socket("/run/s", of_host, owner="77:78")
+        ran = it.with_exec(["stat", "-c", "%F %u:%g", "/run/s"])
+        return [await ran.stdout(), await ran.rootfs().exists("run/s")]
+
+
+@case("Container.withoutUnixSocket", "Container.withUnixSocket", gives="gone\n")
+async def a_socket_of_the_host_is_taken_away(given: Given):
+    of_host = given.dag.host().unix_socket("/run/none")
+    it = given.box.with_unix_socket("/run/s", of_host).without_unix_socket("/run/s")
+    return await it.with_exec(["sh", "-c", "test -S /run/s || echo gone"]).stdout()

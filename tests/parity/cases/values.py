@@ -4,7 +4,7 @@ import json
 
 import dagger
 
-from tests.parity.case import Fails, Given, case
+from tests.parity.case import Differs, Fails, Given, case
 
 E, J = "EnvFile.", "JSONValue."
 
@@ -130,3 +130,14 @@ async def an_address_leads_to_files(given: Given):
 async def an_address_leads_to_a_secret(given: Given):
     (given.path / "token").write_text("hidden-value")
     return await given.dag.address(f"file://{given.path}/token").secret().plaintext()
+
+
+@case(
+    "File.asEnvFile",
+    E + "variables",
+    gives=["B"],
+    differs=Differs("A line that begins with `#` is a comment.", dagger=["#A", "B"]),
+)
+async def a_comment_is_no_variable(given: Given):
+    it = given.dag.file("env", "#A=1\nB=set\n").as_env_file()
+    return [await one.name() for one in await it.variables()]
