@@ -148,7 +148,7 @@ def assemble(
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
     registries, resolver = _resolver(images, packages, environ, events, lock)
-    trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout)
+    trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout, owners=files.owners)
     seeds = Seeds(volumes, volumes.has, _copier(files))
     sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
     stack.callback(sandbox.close)

@@ -134,13 +134,21 @@ class Execs:
     async def _volumes(self, op: Exec, root: Tree | Snapshot) -> AsyncIterator[Mapping[str, Path]]:
         """Hold every cache volume of the exec; one order for all, so that no two wait in a ring."""
         async with AsyncExitStack() as stack:
-            held: dict[str, Path] = {}
+            held: dict[tuple[str, str], Path] = {}
             mounts = [m for m in op.mounts if isinstance(m, CacheMount)]
-            for mount in sorted(mounts, key=lambda m: (m.volume.namespace, m.volume.key)):
-                owner = mount.volume.owner and self.owner(mount.volume.owner, root)
-                opened = self.volumes.open(replace(mount.volume, owner=owner))
-                held[mount.target] = await stack.enter_async_context(opened)
-            yield held
+            for volume in sorted((m.volume for m in mounts), key=_order):
+                # Mounted twice it is one volume: a LOCKED one would wait for itself.
+                if (volume.namespace, volume.key) not in held:
+                    owner = volume.owner and self.owner(volume.owner, root)
+                    opened = self.volumes.open(replace(volume, owner=owner))
+                    path = await stack.enter_async_context(opened)
+                    held[volume.namespace, volume.key] = path
+            yield {m.target: held[m.volume.namespace, m.volume.key] for m in mounts}
+
+
+def _order(volume: CacheVolume) -> tuple[str, str, int]:
+    """Sort by name, and of several ways to share one volume the strictest first."""
+    return volume.namespace, volume.key, ("LOCKED", "PRIVATE", "SHARED").index(volume.sharing)
 
 
 def _expected(expect: str, code: int) -> bool:

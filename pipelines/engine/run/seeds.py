@@ -49,7 +49,10 @@ class Seeds:
 
     async def ready(self, volume: CacheVolume) -> None:
         """Solve a volume's seed, if the volume is still to be made."""
-        if volume.seed is not None and self._solve is not None and not self._exists(volume):
+        if volume.seed is None or self._solve is None:
+            return
+        # A PRIVATE user may find the volume taken, and then makes one more.
+        if volume.sharing == "PRIVATE" or not self._exists(volume):
             self._ready[volume.namespace, volume.key] = await self._solve(volume.seed)
 
     @asynccontextmanager

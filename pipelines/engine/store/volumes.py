@@ -2,7 +2,10 @@
 
 Theory of operation
     A volume's identity is the digest of its key and namespace; a user's text never becomes
-    part of a path. `volumes/<identity>/` holds
+    part of a path. Its owner counts when it is made, for what seeds it too, and never again.
+    With `owners` False (a user namespace that maps a single id) everything is 0:0.
+
+    `volumes/<identity>/` holds
 
         data          the contents; PRIVATE users that find it taken use data.1, data.2, …
         lock[.n]      held shared by SHARED users, exclusively by the others
@@ -63,10 +66,11 @@ def identity(volume: CacheVolume) -> str:
 class Volumes:
     """The store's cache volumes."""
 
-    __slots__ = ("_layout",)
+    __slots__ = ("_layout", "_owners")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, owners: bool = True) -> None:
         self._layout = layout
+        self._owners = owners
 
     @asynccontextmanager
     async def open(self, volume: CacheVolume, fill: Fill | None = None) -> AsyncIterator[Path]:
@@ -161,9 +165,9 @@ class Volumes:
             fill(draft)
         if volume.mode is not None:
             draft.chmod(volume.mode)
-        if volume.owner:
+        if volume.owner and self._owners:
             uid, _, gid = volume.owner.partition(":")
-            os.chown(draft, int(uid), int(gid or uid))
+            _give(draft, int(uid), int(gid or uid))
         crashpoint("volume.filled")
         meta = {"key": volume.key, "namespace": volume.namespace, "made": time.time()}
         (home / "meta.json.new").write_text(json.dumps(meta))
@@ -207,6 +211,14 @@ class Volumes:
         except FileNotFoundError:
             # Losing a last-use time is no reason to fail a build.
             return
+
+
+def _give(top: Path, uid: int, gid: int) -> None:
+    """Give a directory and all in it to an owner."""
+    os.chown(top, uid, gid)
+    for directory, below, names in os.walk(top):
+        for name in (*below, *names):
+            os.chown(os.path.join(directory, name), uid, gid, follow_symlinks=False)
 
 
 def _numbered(name: str, copy: int) -> str:

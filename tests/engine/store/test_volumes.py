@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from pipelines.engine.op import CacheVolume
-from pipelines.engine.store.volumes import identity
+from pipelines.engine.store.volumes import Volumes, identity
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +134,32 @@ async def test_removing_and_opening_at_once_never_gives_a_removed_volume(volumes
             (path / "f").write_text("x")
             await anyio.sleep(0)
             assert (path / "f").read_text() == "x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+async def test_an_owner_is_given_the_volume_and_its_seed_once(volumes):
+    def fill(into):
+        (into / "sub").mkdir()
+        (into / "sub" / "f").write_text("s")
+        (into / "link").symlink_to("/etc/passwd")
+
+    for owner in ("7:8", "9"):
+        async with volumes.open(CacheVolume("a", owner=owner), fill) as path:
+            for at in (path, path / "sub", path / "sub" / "f", path / "link"):
+                assert (at.lstat().st_uid, at.lstat().st_gid) == (7, 8)
+    assert os.stat("/etc/passwd").st_uid == 0
+
+
+async def test_with_a_single_id_owners_are_not_given(layout):
+    async with Volumes(layout, owners=False).open(CacheVolume("a", owner="7:8")) as path:
+        assert path.stat().st_uid == os.geteuid()
+
+
+async def test_a_private_copy_is_seeded_like_the_first(volumes):
+    def fill(into):
+        (into / "seed").write_text("s")
+
+    volume = CacheVolume("a", sharing="PRIVATE")
+    async with volumes.open(volume, fill) as one, volumes.open(volume, fill) as two:
+        (one / "seed").write_text("changed")
+        assert (two / "seed").read_text() == "s"
