@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.engine.api.values import Healthcheck, Port
 from pipelines.engine.digest import canonical
+from pipelines.engine.op import Edge
 
 __all__ = ["Config", "Step", "put", "take"]
 
@@ -27,16 +28,20 @@ def take(pairs: Pairs, name: str) -> Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of an image's history; `empty` says that it made no layer."""
+    """One entry of an image's history.
+
+    `root` is the root filesystem after it, if it may have made a layer. The first step is what
+    all begins with, and no entry.
+    """
 
     created_by: str
-    empty: bool = False
+    root: Edge | None = None
     comment: str = ""
 
     def image(self) -> dict[str, Any]:
         """Write the image config's form."""
-        row: dict[str, Any] = {"created_by": self.created_by, "comment": self.comment}
-        return {name: value for name, value in (row | {"empty_layer": self.empty}).items() if value}
+        row = {"created_by": self.created_by, "comment": self.comment}
+        return row if self.root is not None else {**row, "empty_layer": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ class Config:
         if self.author:
             document["author"] = self.author
         if self.history:
-            document["history"] = [step.image() for step in self.history]
+            document["history"] = [step.image() for step in self.history[1:]]
         return canonical(document).decode()
 
 

@@ -104,7 +104,8 @@ def _variant(it: Container) -> Variant:
     document = it.config.document(it.platform)
     base = _base_of(it.rootfs)
     image, reference = (base.image, base.reference) if base is not None else ("", "")
-    return Variant(it.rootfs, it.platform, document, annotations, image, reference)
+    steps = tuple(step.root for step in it.config.history if step.root is not None)
+    return Variant(it.rootfs, it.platform, document, annotations, image, reference, steps)
 
 
 def _base_of(root: Edge) -> Rootfs | None:

@@ -252,27 +252,45 @@ def with_layers(
     layers: Sequence[str],
     base: tuple[Mapping[str, Any], int] | None = None,
     epoch: int | None = None,
+    counts: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Give a config with these diff_ids, and one history entry that is not empty for each.
 
     `base` is the config of the image that this one was made from, with the number of its
     layers, which are the lowest of these: what it tells of them stays as it is. The config's own
-    history goes on from there. A history that does not fit the layers is worth nothing and left
-    out. `epoch` is the time of all the rest.
+    history goes on from there: `counts` says how many layers there were before it, and after
+    each of its entries that may have made one. A history that does not fit the layers is worth
+    nothing and left out. `epoch` is the time of all the rest.
     """
     when = rfc3339(epoch or 0)
     plain = {"created": when, "created_by": "pipelines"}
+    own = _own_history(config, counts, len(layers))
     document, count = base or ({}, 0)
     history = [dict(entry) for entry in document.get("history") or ()]
     told = sum(1 for entry in history if not entry.get("empty_layer"))
     if told > count:  # it tells of layers that are not in this image
         history, told = [], 0
-    own = [{"created": when, **entry} for entry in config.get("history") or ()]
-    fits = sum(1 for entry in own if not entry.get("empty_layer")) == len(layers) - told
-    history += own if own and fits else [plain] * (len(layers) - told)
+    history += [plain] * ((counts[0] if own else len(layers)) - told)
+    history += [{"created": when, **entry} for entry in own]
     rootfs = {"type": "layers", "diff_ids": list(layers)}
     made = {"created": when, "architecture": "amd64", "os": "linux"}
     return made | dict(config) | {"rootfs": rootfs, "history": history}
+
+
+def _own_history(
+    config: Mapping[str, Any], counts: Sequence[int], layers: int
+) -> list[dict[str, Any]]:
+    """Give a config's history with what made no layer marked as empty; [] if it does not fit."""
+    entries = [dict(entry) for entry in config.get("history") or ()]
+    making = [entry for entry in entries if not entry.get("empty_layer")]
+    if not entries or len(counts) != len(making) + 1 or counts[-1] != layers:
+        return []
+    for entry, before, after in zip(making, counts, counts[1:], strict=False):
+        if after not in {before, before + 1}:  # a stack was flattened meanwhile
+            return []
+        if after == before:
+            entry["empty_layer"] = True
+    return entries
 
 
 def rfc3339(seconds: int) -> str:

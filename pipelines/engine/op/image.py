@@ -14,7 +14,8 @@ class Variant:
 
     `base` is the digest of the image that the root was made from, or "": its layers keep
     their bytes and its history is told. `origin` is the reference that it was asked for as:
-    where layers that are not here come from.
+    where layers that are not here come from. `steps` are the root filesystems that the config's
+    own history tells of: before it, and after each entry that may have made a layer.
     """
 
     root: Edge
@@ -23,6 +24,7 @@ class Variant:
     annotations: tuple[tuple[str, str], ...] = ()
     base: str = ""
     origin: str = field(default="", metadata=UNKEYED)
+    steps: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ Theory of operation
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -161,11 +162,18 @@ class Composer:
     ) -> Composed:
         """Make an image of every variant; a root that is None is the base itself. Blocks.
 
+        `roots` are what the variants' edges give: the root, then the steps, one after the other.
+
         Raises:
             ImageError: no variant, or a config that can not be written.
             ContentMissing: a layer is gone. StoreFull: no room.
         """
-        images = [self._image(v, root, wanted) for v, root in zip(variants, roots, strict=True)]
+        given = iter(roots)
+        images = []
+        for variant in variants:
+            root, steps = next(given), list(islice(given, len(variant.steps)))
+            counts = [len(step.layers) for step in steps if isinstance(step, Snapshot)]
+            images.append(self._image(variant, root, wanted, counts))
         return Composed.of(images, wanted.kinds)
 
     def places(self, composed: Composed) -> dict[Digest, Path]:
@@ -185,7 +193,13 @@ class Composer:
                     return self._fetch(image.base, layer)
         return self._blobs.path(blob.digest)
 
-    def _image(self, variant: Variant, root: Tree | Snapshot | None, wanted: Form) -> Image:
+    def _image(
+        self,
+        variant: Variant,
+        root: Tree | Snapshot | None,
+        wanted: Form,
+        counts: Sequence[int],
+    ) -> Image:
         base = None if isinstance(root, Tree) else self._base(variant, root)
         below = base.layers if base is not None else ()
         rows = [self._inherited(base, layer, wanted) for layer in below if base is not None]
@@ -200,7 +214,8 @@ class Composer:
         config = load(variant.config.encode(), "the image's config")
         config |= _platform_fields(variant.platform)
         told = (base.config, len(base.layers)) if base is not None else None
-        config = with_layers(config, [row["diff_id"] for row in rows], told, wanted.epoch)
+        ids = [row["diff_id"] for row in rows]
+        config = with_layers(config, ids, told, wanted.epoch, counts)
         document = canonical(config)
         described = Descriptor(wanted.kinds.config, self._blobs.put(document), len(document))
         notes = dict(variant.annotations)

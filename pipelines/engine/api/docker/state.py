@@ -49,6 +49,8 @@ class Building:
         """Begin a stage on a container; there is always a PATH."""
         if "PATH" not in dict(it.config.env):
             it = it.configured(env=put(it.config.env, "PATH", DEFAULT_PATH))
+        if not it.config.history:
+            it = it.configured(history=(Step("", it.rootfs),))
         return cls(it, {**inherited, **dict(it.config.env)}, (), escape)
 
     @property
@@ -76,7 +78,8 @@ class Building:
 
     def said(self, text: str, *, empty: bool = True) -> "Building":
         """Add to the history; `empty` says that no layer comes of it."""
-        history = (*self.config.history, Step(text, empty, COMMENT))
+        step = Step(text, None if empty else self.it.rootfs, COMMENT)
+        history = (*self.config.history, step)
         return self.configured(history=history)
 
     def configured(self, **changes: object) -> "Building":
