@@ -8,7 +8,7 @@ Theory of operation
     and putting only the pieces and the destination.
 
     Pieces travel as one tree, whose top names count them: `0/f/NAME` is a file, `1/d/…` are a
-    directory's contents.
+    directory's contents, `2/x/…` those of an archive, which keep their modes.
 
 Source: BuildKit `solver/llbsolver/file` and fsutil `copy`.
 """
@@ -24,7 +24,7 @@ from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
 from pipelines.engine.treeops import Owner, keep
 from pipelines.engine.treepath import resolve
 
-__all__ = ["Source", "TreeSource", "names", "pick", "put"]
+__all__ = ["Source", "TreeSource", "names", "pick", "put", "replaced"]
 
 _WILD = re.compile(r"(?<!\\)(?:\\\\)*[*?\[]")
 
@@ -194,28 +194,42 @@ def put(
     changed = _changing(owner, change)
     if into:
         _directory(made, at, top)
-    if len([1 for name, _ in taken if name]) > 1 and not _is_directory(made, at):
+    if sum(kind == "f" for kind, _ in taken) > 1 and not _is_directory(made, at):
         raise PathError(f"several files to /{at}: end it with a / if it is a directory")
-    for name, tree in taken:
-        if name:
-            _put_file(made, at, name, changed(tree[name]), top)
+    for kind, tree in taken:
+        if kind == "f":
+            name, entry = tree.file
+            _put_file(made, at, name, changed(entry), top)
         else:
-            _put_directory(made, at, tree, changed, top)
+            moded = changed if kind == "d" else _changing(owner, None)
+            _put_directory(made, at, tree, moded, top)
+    return Tree(made)
+
+
+def replaced(tree: Tree, instead: Callable[[str, Entry], Tree | None]) -> Tree:
+    """Put what a function gives for a file in the file's place, if it gives something."""
+    made: dict[str, Entry] = {}
+    for number, (kind, piece) in enumerate(_taken(tree)):
+        other = instead(*piece.file) if kind == "f" else None
+        top = f"{number}/x" if other is not None else f"{number}/{kind}"
+        made[str(number)] = made[top] = DIRECTORY
+        held = piece if other is None else other
+        made.update((f"{top}/{inner}", entry) for inner, entry in held.items())
     return Tree(made)
 
 
 def _taken(tree: Tree) -> list[tuple[str, Tree]]:
-    """Read pieces back: a file's name, or "" for a directory's contents."""
-    files: dict[int, str] = {}
+    """Read pieces back, each with its kind."""
+    kinds: dict[int, str] = {}
     inner: dict[int, dict[str, Entry]] = {}
     for path, entry in tree.items():
         number, *rest = path.split("/", 2)
         found = inner.setdefault(int(number), {})
+        if rest:
+            kinds[int(number)] = rest[0]
         if len(rest) == 2:  # noqa: PLR2004
             found[rest[1]] = entry
-            if rest[0] == "f":
-                files[int(number)] = rest[1]
-    return [(files.get(number, ""), Tree(inner[number])) for number in sorted(inner)]
+    return [(kinds[number], Tree(inner[number])) for number in sorted(inner)]
 
 
 def _changing(owner: Owner | None, change: Change | None) -> Callable[[Entry], Entry]:

@@ -17,7 +17,7 @@ is the main output.
 """
 
 from pipelines.engine.op.base import UNKEYED, Edge, Op, key
-from pipelines.engine.op.copying import Lay, Pick, Put
+from pipelines.engine.op.copying import Extract, Lay, Pick, Put
 from pipelines.engine.op.execs import (
     CacheMount,
     CacheVolume,
@@ -71,6 +71,7 @@ __all__ = [
     "Edge",
     "Empty",
     "Exec",
+    "Extract",
     "Filter",
     "GitAccess",
     "GitTree",

@@ -5,10 +5,11 @@ what it gives is the input of `Put`. Both are functions of `treecopy`.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pipelines.engine.op.base import UNKEYED, Edge, Op
 
-__all__ = ["Lay", "Pick", "Put"]
+__all__ = ["Extract", "Lay", "Pick", "Put"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +24,20 @@ class Pick(Op):
     exclude: tuple[str, ...] = ()
     parents: bool = False
     where: str = field(default="", metadata=UNKEYED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extract(Op):
+    """Put what an archive holds in the place of every piece that is one.
+
+    Never recorded: what is no archive may still be on the host only. What came out of an
+    archive is remembered by the archive's content.
+    """
+
+    recorded: ClassVar[bool] = False
+    slotted: ClassVar[bool] = True
+
+    base: Edge
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
     Exec                            run.exec, on the event loop
     Rootfs                          run.rootfs, in a thread
     Archive                         run.archive, in a thread
+    Extract                         run.trees, in a thread
     GitTree, HttpFile               run.git, run.http, on the event loop
     everything else                 run.trees: in a thread if a snapshot is involved or files
                                     are compared, else at once: it is a few dictionary operations
@@ -30,6 +31,7 @@ from pipelines.engine.op import (
     Archive,
     CacheMount,
     Exec,
+    Extract,
     GitTree,
     HostTree,
     HttpFile,
@@ -119,6 +121,10 @@ class Run:
             case Archive():
                 async with slot:
                     return await to_thread.run_sync(self.archive, op, inputs)
+            case Extract():
+                async with slot:
+                    piece = output(inputs[0], op.inputs[0].output)
+                    return await to_thread.run_sync(self.trees.run, op, [piece])
             case GitTree() | HttpFile():
                 local = self.trees.tree(output(inputs[0], op.inputs[0].output)) if inputs else None
                 return await self.world.make(op, local, slot)

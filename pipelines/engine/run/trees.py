@@ -20,6 +20,7 @@ from pipelines.engine.errors import PathError
 from pipelines.engine.patterns import Matcher, is_pattern
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.contents import Contents
+from pipelines.engine.run.extraction import extract, is_archive
 from pipelines.engine.run.owners import parse_owner
 from pipelines.engine.run.removal import matching, unlink
 from pipelines.engine.run.replacement import replaced
@@ -112,6 +113,8 @@ class Trees:
                 return self._replace(op, self.tree(inputs[0]))
             case ops.Pick():
                 return self._pick(op, inputs[0])
+            case ops.Extract():
+                return treecopy.replaced(self.tree(inputs[0]), self._extracted)
             case ops.Put():
                 return self._put(op, inputs[0], [self.tree(value) for value in inputs[1:]])
             case ops.Lay():
@@ -267,6 +270,20 @@ class Trees:
             return treecopy.pick(source, op.path, op.exclude, with_parents=op.parents)
         except PathError as exc:
             raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
+
+    def _extracted(self, _name: str, entry: Entry) -> Tree | None:
+        """Unpack an archive, once; None if the file is none."""
+        if entry.kind != "file":
+            return None
+        key = f"extracted {entry.content}"
+        layer = self._recall(key)
+        if layer is None or not self._snapshots.exists(layer):
+            with self._files.open(entry) as file:
+                if not is_archive(file):
+                    return None
+                layer = self._snapshots.add(lambda into: extract(file, into))
+            self._record(key, layer)
+        return self.scan(Snapshot((layer,)), "", "dir")
 
     def _put(self, op: ops.Put, base: Value, pieces: Sequence[Tree]) -> Value:
         owner = self._owner(op.owner, base)

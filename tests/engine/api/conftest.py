@@ -137,6 +137,8 @@ class FakeEngine:
             case ops.Pick():
                 source = treecopy.TreeSource(inputs[0])
                 return treecopy.pick(source, op.path, op.exclude, with_parents=op.parents)
+            case ops.Extract():
+                return inputs[0]  # nothing here is an archive
             case ops.Put():
                 return self._put(op, *inputs)
             case ops.Lay():

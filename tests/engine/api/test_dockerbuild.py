@@ -116,7 +116,9 @@ def test_the_platform_of_the_build_is_another_than_the_targets(build):
             "FROM alpine\nRUN --mount=type=secret,id=t,required x",
             "'t' is required and was not given",
         ),
-        ("FROM alpine\nADD https://example.com/x /", "Dockerfile:2: ADD https://example.com/x"),
+        ("FROM alpine\nCOPY https://example.com/x /", "only ADD takes what is on the web"),
+        ("FROM alpine\nADD --checksum=sha256:0 x /", "it is for one file of the web"),
+        ("FROM alpine\nADD --checksum=x https://a/b.git /", "name the commit"),
         ("FROM alpine\nCOPY --chmod=9 a b", "Dockerfile:2: --chmod=9"),
         ("FROM alpine\nEXPOSE x", "Dockerfile:2: EXPOSE x: it is a port"),
         ("FROM alpine\nSTOPSIGNAL kill it", "it is a name such as SIGTERM"),
@@ -230,7 +232,7 @@ def test_onbuild_runs_in_the_child_and_is_gone_then(build, engine):
 
 def test_the_history_tells_every_instruction(build):
     found = build("FROM alpine\nARG V=1\nRUN x\nENV A=b\nCOPY Dockerfile /d\n")
-    assert [(s.created_by, s.empty) for s in found.config.history] == [
+    assert [(s.created_by, s.root is None) for s in found.config.history[1:]] == [
         ("ARG V=1", True), ("RUN |1 V=1 /bin/sh -c x", False),
         ("ENV A=b", True), ("COPY Dockerfile /d", False),
     ]  # fmt: skip

@@ -1,27 +1,25 @@
 """COPY and ADD: what they name is picked from the context, a stage or an image, then put."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pipelines.engine import filemode
 from pipelines.engine.api.docker.state import Building
 from pipelines.engine.dockerfile.instructions import Copy
 from pipelines.engine.keys import absolute
-from pipelines.engine.op import Edge, Empty, Lay, Pick, Put, Scratch, Write
+from pipelines.engine.op import Edge, Empty, Extract, Lay, Pick, Put, Scratch, Write
 
 __all__ = ["copy"]
 
-_REMOTE = re.compile(r"https?://|git://|ssh://|git@|[^/]+@[^/]+:", re.IGNORECASE)
 
-
-def copy(b: Building, one: Copy, source: Edge) -> Building:
-    """Copy from a source.
+def copy(b: Building, one: Copy, source: Edge, remote: Mapping[str, Edge]) -> Building:
+    """Copy from a source; `remote` has the pieces of what comes from elsewhere, by address.
 
     Raises:
-        DockerfileError: a flag's value is wrong, or a source is remote.
+        DockerfileError: a flag's value is wrong.
     """
-    made = _Copying(b, one, source)
+    made = _Copying(b, one, source, remote)
     return b.rooted(made.root()).said(made.told(), empty=False)
 
 
@@ -30,6 +28,7 @@ class _Copying:
     building: Building
     one: Copy
     source: Edge
+    remote: Mapping[str, Edge]
 
     @property
     def _where(self) -> str:
@@ -53,24 +52,19 @@ class _Copying:
         exclude = tuple(self._text(pattern) for pattern in self.one.exclude)
         for text in self.one.sources:
             path = self._text(text)
-            if _REMOTE.match(path):
-                raise self._remote(path)
+            if path in self.remote:
+                yield self.remote[path]
+                continue
             inside = path if self.one.parents else _inside(path)
-            yield Edge(Pick(self.source, inside, exclude, self.one.parents, self._where))
+            picked = Edge(Pick(self.source, inside, exclude, self.one.parents, self._where))
+            unpacked = self.one.add and self.one.unpack is not False
+            yield Edge(Extract(picked)) if unpacked else picked
         for heredoc in self.one.heredocs:
             text = heredoc.content
             if heredoc.expand:
                 text = self.building.expand(text, self.one.where, quotes=False)
             name = heredoc.name.rpartition("/")[2]
             yield Edge(Write(Edge(Empty()), f"0/f/{name}", text.encode()))
-
-    def _remote(self, path: str) -> Exception:
-        if not self.one.add:
-            return self.one.where.error(f"COPY {path}: a remote source can only be added: ADD")
-        return self.one.where.error(
-            f"ADD {path}: remote sources are not fetched here; fetch it in a RUN, or take it with "
-            "http() or git() and put it into the directory that is built"
-        )
 
     def _mode(self) -> str:
         text = self._text(self.one.chmod)

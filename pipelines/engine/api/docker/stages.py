@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipelines.engine.api.config import Config
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.docker.copying import copy
+from pipelines.engine.api.docker.remote import remote_pieces
 from pipelines.engine.api.docker.running import run
 from pipelines.engine.api.docker.settings import SETTINGS
 from pipelines.engine.api.docker.state import Building, Options
@@ -71,7 +72,8 @@ class Stages:
     async def _follow(self, b: Building, one: Instruction, number: int) -> Building:
         if isinstance(one, Copy):
             name = b.expand(one.from_, one.where)
-            return copy(b, one, await self._source(name, one.where, number))
+            source = await self._source(name, one.where, number)
+            return copy(b, one, source, await remote_pieces(self._session, b, one))
         if isinstance(one, Run):
             names = {"", *mount_sources(one.mounts, one.where)}
             sources = {name: await self._source(name, one.where, number) for name in names}
