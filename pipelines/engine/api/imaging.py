@@ -105,6 +105,8 @@ def _variant(it: Container) -> Variant:
     base = _base_of(it.rootfs)
     image, reference = (base.image, base.reference) if base is not None else ("", "")
     steps = tuple(step.root for step in it.config.history if step.root is not None)
+    if len(steps) == 1:  # only settings were changed: nothing has to be counted
+        steps = ()
     return Variant(it.rootfs, it.platform, document, annotations, image, reference, steps)
 
 

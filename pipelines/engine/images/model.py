@@ -270,7 +270,7 @@ def with_layers(
     told = sum(1 for entry in history if not entry.get("empty_layer"))
     if told > count:  # it tells of layers that are not in this image
         history, told = [], 0
-    history += [plain] * ((counts[0] if own else len(layers)) - told)
+    history += [plain] * ((counts[0] if own and counts else len(layers)) - told)
     history += [{"created": when, **entry} for entry in own]
     rootfs = {"type": "layers", "diff_ids": list(layers)}
     made = {"created": when, "architecture": "amd64", "os": "linux"}
@@ -283,7 +283,9 @@ def _own_history(
     """Give a config's history with what made no layer marked as empty; [] if it does not fit."""
     entries = [dict(entry) for entry in config.get("history") or ()]
     making = [entry for entry in entries if not entry.get("empty_layer")]
-    if not entries or len(counts) != len(making) + 1 or counts[-1] != layers:
+    if not making:
+        return entries
+    if len(counts) != len(making) + 1 or counts[-1] != layers:
         return []
     for entry, before, after in zip(making, counts, counts[1:], strict=False):
         if after not in {before, before + 1}:  # a stack was flattened meanwhile

@@ -172,8 +172,7 @@ class Composer:
         images = []
         for variant in variants:
             root, steps = next(given), list(islice(given, len(variant.steps)))
-            counts = [len(step.layers) for step in steps if isinstance(step, Snapshot)]
-            images.append(self._image(variant, root, wanted, counts))
+            images.append(self._image(variant, root, wanted, steps))
         return Composed.of(images, wanted.kinds)
 
     def places(self, composed: Composed) -> dict[Digest, Path]:
@@ -198,7 +197,7 @@ class Composer:
         variant: Variant,
         root: Tree | Snapshot | None,
         wanted: Form,
-        counts: Sequence[int],
+        steps: Sequence[Tree | Snapshot | None],
     ) -> Image:
         base = None if isinstance(root, Tree) else self._base(variant, root)
         below = base.layers if base is not None else ()
@@ -215,6 +214,8 @@ class Composer:
         config |= _platform_fields(variant.platform)
         told = (base.config, len(base.layers)) if base is not None else None
         ids = [row["diff_id"] for row in rows]
+        # A step that is the base itself was not asked for.
+        counts = [len(s.layers) if isinstance(s, Snapshot) else len(below) for s in steps]
         config = with_layers(config, ids, told, wanted.epoch, counts)
         document = canonical(config)
         described = Descriptor(wanted.kinds.config, self._blobs.put(document), len(document))

@@ -38,3 +38,8 @@ def test_a_history_that_does_not_fit_is_left_out():
 
 def test_without_a_history_every_layer_is_ours():
     assert told(2, [], own=[]) == [("pipelines", False)] * 2
+
+
+def test_settings_alone_need_no_counting():
+    own = [{"created_by": "ENV a", "empty_layer": True}]
+    assert told(1, [], own=own) == [("pipelines", False), ("ENV a", True)]
