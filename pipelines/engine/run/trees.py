@@ -14,13 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pipelines.engine import filemode, treecopy, treeops
 from pipelines.engine import op as ops
-from pipelines.engine.errors import PathError
+from pipelines.engine import treeops
 from pipelines.engine.patterns import Matcher, is_pattern
 from pipelines.engine.result import Snapshot
+from pipelines.engine.run import copying
 from pipelines.engine.run.contents import Contents
-from pipelines.engine.run.extraction import extract, is_archive
 from pipelines.engine.run.owners import parse_owner
 from pipelines.engine.run.removal import matching, unlink
 from pipelines.engine.run.replacement import replaced
@@ -30,7 +29,6 @@ from pipelines.engine.snapshots.reading import Hashes, scan_stack
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.tree import Entry, Tree
-from pipelines.engine.treecopy import TreeSource
 from pipelines.engine.treepath import landing, resolve
 
 __all__ = ["Trees"]
@@ -47,7 +45,6 @@ class Trees:
     """
 
     __slots__ = (
-        "_files",
         "_hashes",
         "_layers",
         "_making",
@@ -55,6 +52,7 @@ class Trees:
         "_record",
         "_root",
         "_snapshots",
+        "files",
     )
 
     def __init__(
@@ -66,7 +64,7 @@ class Trees:
         recall: Callable[[str], str | None] = lambda _key: None,
         record: Callable[[str, str], None] = lambda _key, _layer: None,
     ) -> None:
-        self._files = files
+        self.files = files
         self._snapshots = snapshots
         self._root = root
         self._hashes = Hashes(root)
@@ -112,13 +110,14 @@ class Trees:
             case ops.Replace():
                 return self._replace(op, self.tree(inputs[0]))
             case ops.Pick():
-                return self._pick(op, inputs[0])
+                return copying.pick(self, op, inputs[0])
             case ops.Extract():
-                return treecopy.replaced(self.tree(inputs[0]), self._extracted)
+                return copying.extract(self, self.tree(inputs[0]))
             case ops.Put():
-                return self._put(op, inputs[0], [self.tree(value) for value in inputs[1:]])
+                pieces = [self.tree(value) for value in inputs[1:]]
+                return copying.put(self, op, inputs[0], pieces)
             case ops.Lay():
-                return _laid(*inputs)
+                return copying.lay(*inputs)
             case ops.Apply() | ops.Patch() | ops.WritePatch():
                 return self._rework(op, inputs)
         raise TypeError(f"not an operation on trees: {type(op).__name__}")
@@ -131,37 +130,41 @@ class Trees:
         """Make a layer of a tree, once; `owner` (numbers) replaces every owner in it."""
         given = parse_owner(owner, lambda _path: b"")
         key = f"{tree.digest}+{given[0]}:{given[1]}" if given else str(tree.digest)
+        return self.remembered(key, lambda into: self._lay(tree, into, given), tree)
+
+    def remembered(self, key: str, fill: Callable[[Path], None], known: Tree | None = None) -> str:
+        """Give the layer of a key, made now if it is not there; `known` is what will be in it."""
         # The cells of a matrix ask for their source at once: one makes the layer, the others wait.
         with self._making.setdefault(key, threading.Lock()):
             layer = self._layers.get(key) or self._recall(key)
             if layer is None or not self._snapshots.exists(layer):
-                layer = self._snapshots.add(lambda into: self._lay(tree, into, given), tree)
+                layer = self._snapshots.add(fill, known)
                 self._record(key, layer)
             self._layers[key] = layer
         return layer
 
     def _lay(self, tree: Tree, into: Path, owner: treeops.Owner | None) -> None:
         """Put a tree on disk; an owner gets the directory itself too."""
-        self._files.materialise(treeops.chown(tree, "", owner) if owner else tree, into)
-        if owner and self._files.owners:
+        self.files.materialise(treeops.chown(tree, "", owner) if owner else tree, into)
+        if owner and self.files.owners:
             os.chown(into, *owner)
 
     # --- one operation each ----------------------------------------------------------------
 
     def _write(self, op: ops.Write, base: Value) -> Value:
-        uid, gid = self._owner(op.owner, base) or (0, 0)
-        entry = self._files.write(op.contents, op.mode, uid, gid)
-        return self._change(base, op.path, lambda tree, at: treeops.write(tree, at, entry))
+        uid, gid = self.owner(op.owner, base) or (0, 0)
+        entry = self.files.write(op.contents, op.mode, uid, gid)
+        return self.change(base, op.path, lambda tree, at: treeops.write(tree, at, entry))
 
     def _make_directory(self, op: ops.MakeDir, base: Value) -> Value:
-        owner = self._owner(op.owner, base) or (0, 0)
-        return self._change(
+        owner = self.owner(op.owner, base) or (0, 0)
+        return self.change(
             base, op.path, lambda tree, at: treeops.make_directory(tree, at, op.mode, owner)
         )
 
     def _link(self, op: ops.Link, base: Value) -> Value:
-        owner = self._owner(op.owner, base) or (0, 0)
-        return self._change(
+        owner = self.owner(op.owner, base) or (0, 0)
+        return self.change(
             base,
             op.path,
             lambda tree, at: treeops.link(tree, at, op.target, owner),
@@ -169,17 +172,17 @@ class Trees:
         )
 
     def _copy(self, op: ops.Copy, base: Value, source: Tree) -> Value:
-        owner = self._owner(op.owner, base)
+        owner = self.owner(op.owner, base)
         if op.as_file:
             view = base if isinstance(base, Tree) else self.stack(base)
-            return self._change(
+            return self.change(
                 base,
                 landing(view, op.path, source.file[0]),
                 lambda tree, at: treeops.copy_file(tree, source, at, owner, op.mode),
                 follow=False,
             )
         kept = self._kept(source, op.include, op.exclude, op.gitignore)
-        return self._change(
+        return self.change(
             base,
             op.path,
             lambda tree, at: treeops.copy_tree(tree, kept, at, owner, op.mode),
@@ -202,13 +205,13 @@ class Trees:
         treeops.select(stack.around([at]), at, kind, shown=path)
 
         def adopt(file: Path, entry: Entry) -> None:
-            self._files.adopt(file, entry)
+            self.files.adopt(file, entry)
 
         tree = scan_stack(self._root, snapshot.layers, at, adopt, self._hashes)
         return treeops.rename(tree, treeops.file_name(path, at)) if kind == "file" else tree
 
     def _chown(self, op: ops.Chown, base: Value) -> Value:
-        owner = self._owner(op.owner, base)
+        owner = self.owner(op.owner, base)
         if owner is None:
             return base
         if isinstance(base, Tree):
@@ -218,9 +221,9 @@ class Trees:
         entry = stack.get(at) if at else None
         if entry is not None and entry.kind != "dir":
             file = self.scan(base, at, "file")
-            return self._change(base, at, lambda tree, to: treeops.copy_file(tree, file, to, owner))
+            return self.change(base, at, lambda tree, to: treeops.copy_file(tree, file, to, owner))
         below = self.scan(base, at, "dir")
-        return self._change(
+        return self.change(
             base,
             at,
             lambda tree, to: treeops.chown(treeops.copy_tree(tree, below, to), to, owner),
@@ -258,45 +261,11 @@ class Trees:
 
     def _replace(self, op: ops.Replace, tree: Tree) -> Tree:
         name, entry = tree.file
-        with self._files.open(entry) as file:
+        with self.files.open(entry) as file:
             data = file.read()
         text = replaced(data, op.search.encode(), op.replacement.encode(), op.every, op.first_from)
-        made = self._files.write(text, entry.mode, entry.uid, entry.gid, entry.mtime)
+        made = self.files.write(text, entry.mode, entry.uid, entry.gid, entry.mtime)
         return Tree({name: made})
-
-    def _pick(self, op: ops.Pick, base: Value) -> Tree:
-        source = TreeSource(base) if isinstance(base, Tree) else _Scanned(self, base)
-        try:
-            return treecopy.pick(source, op.path, op.exclude, with_parents=op.parents)
-        except PathError as exc:
-            raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
-
-    def _extracted(self, _name: str, entry: Entry) -> Tree | None:
-        """Unpack an archive, once; None if the file is none."""
-        if entry.kind != "file":
-            return None
-        key = f"extracted {entry.content}"
-        layer = self._recall(key)
-        if layer is None or not self._snapshots.exists(layer):
-            with self._files.open(entry) as file:
-                if not is_archive(file):
-                    return None
-                layer = self._snapshots.add(lambda into: extract(file, into))
-            self._record(key, layer)
-        return self.scan(Snapshot((layer,)), "", "dir")
-
-    def _put(self, op: ops.Put, base: Value, pieces: Sequence[Tree]) -> Value:
-        owner = self._owner(op.owner, base)
-        mode = filemode.parse(op.mode) if op.mode else None
-        into = op.path.endswith("/")
-
-        def put(tree: Tree, at: str) -> Tree:
-            return treecopy.put(tree, pieces, at, into=into, owner=owner, mode=mode)
-
-        try:
-            return self._change(base, op.path, put, below=treecopy.names(pieces))
-        except PathError as exc:
-            raise PathError(f"{op.where}: {exc}" if op.where else str(exc)) from exc
 
     def _rework(self, op: ops.Apply | ops.Patch | ops.WritePatch, inputs: Sequence[Value]) -> Value:
         """Make another tree of the base; of a snapshot, a layer with the difference."""
@@ -305,11 +274,11 @@ class Trees:
         base = inputs[0]
         before, *trees = (self.tree(one) for one in inputs)
         if isinstance(op, ops.WritePatch):
-            return written(before, trees[0], self._files)
+            return written(before, trees[0], self.files)
         if isinstance(op, ops.Apply):
             after = changed(before, *trees)
         else:
-            after = patched(before, self._bytes(trees[0].file[1]), self._files)
+            after = patched(before, self._bytes(trees[0].file[1]), self.files)
         if isinstance(base, Tree):
             return after
         gone = [p for p, e in before.items() if p not in after or after[p].kind != e.kind]
@@ -317,7 +286,7 @@ class Trees:
 
     # --- pieces ----------------------------------------------------------------------------
 
-    def _change(
+    def change(
         self,
         base: Value,
         path: str,
@@ -345,7 +314,7 @@ class Trees:
         root = self.stack(base).found("")
 
         def fill(into: Path) -> None:
-            self._files.materialise(made, into)
+            self.files.materialise(made, into)
             if root is not None:
                 os.chown(into, root.stat.st_uid, root.stat.st_gid)
                 os.chmod(into, stat.S_IMODE(root.stat.st_mode))
@@ -358,10 +327,12 @@ class Trees:
 
     def numbers(self, owner: str, base: Value) -> str:
         """Spell an owner in numbers, as the users of a root filesystem have them."""
-        ids = self._owner(owner, base)
+        ids = self.owner(owner, base)
         return "" if ids is None else f"{ids[0]}:{ids[1]}"
 
-    def _owner(self, text: str, base: Value) -> treeops.Owner | None:
+    def owner(self, text: str, base: Value) -> treeops.Owner | None:
+        """Look an owner up in a base's users; "" is None."""
+
         def read(path: str) -> bytes:
             if isinstance(base, Snapshot):
                 return self.stack(base).read(path)
@@ -373,7 +344,7 @@ class Trees:
     def _bytes(self, entry: Entry) -> bytes:
         if entry.kind != "file":
             return b""
-        with self._files.open(entry) as file:
+        with self.files.open(entry) as file:
             return file.read()
 
     def _kept(
@@ -392,26 +363,5 @@ class Trees:
         return treeops.keep(tree, matcher, Gitignore(load).ignores)
 
 
-class _Scanned:
-    """A snapshot as a source of pieces: read as far as it is asked for."""
-
-    def __init__(self, trees: Trees, snapshot: Snapshot) -> None:
-        self._trees = trees
-        self._snapshot = snapshot
-        self.get = trees.stack(snapshot).get
-
-    def below(self, path: str) -> Tree:
-        return self._trees.scan(self._snapshot, path, "dir")
-
-    def file(self, path: str) -> Entry:
-        return self._trees.scan(self._snapshot, path, "file").file[1]
-
-
 def _is_dir(entry: Entry | None) -> bool:
     return entry is not None and entry.kind == "dir"
-
-
-def _laid(base: Value, upper: Value) -> Snapshot:
-    assert isinstance(base, Snapshot)
-    assert isinstance(upper, Snapshot)
-    return Snapshot((*base.layers, *upper.layers))
