@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipelines.engine.errors import QueryError
 
-__all__ = ["Address", "Remote", "parse", "redact", "relative"]
+__all__ = ["Address", "Remote", "on_network", "parse", "redact", "relative"]
 
 PROTOCOLS = ("https", "http", "ssh", "git", "file")
 
@@ -64,6 +64,14 @@ def redact(text: str) -> str:
 def _hidden(match: re.Match[str]) -> str:
     before = match.string[: match.start()]
     return match[0] if before.endswith("ssh://") else "***@"
+
+
+def on_network(text: str) -> bool:
+    """Tell whether a text that may also be a path is the address of a server's repository."""
+    found = _SCHEME.match(text)
+    if found is not None:
+        return found[1].lower() in PROTOCOLS[:-1]
+    return not text.startswith(("/", ".")) and bool(_SCP.fullmatch(text)) and "@" in text
 
 
 def parse(text: str, workdir: str) -> Address:

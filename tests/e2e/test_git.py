@@ -161,6 +161,17 @@ async def test_what_is_not_there_is_named(dag, server, ask, message):
         await ask(dag.git(f"{server.url}/one"))
 
 
+async def test_what_is_not_committed_is_a_changeset(dag, repository):
+    (repository.path / "a").write_text("edited")
+    (repository.path / "new").write_text("new")
+    (repository.path / ".gitignore").write_text("*.log\n")
+    (repository.path / "x.log").write_text("log")
+    changes = dag.host().directory(str(repository.path)).as_git().uncommitted()
+    assert await changes.modified_paths() == ["a"]
+    assert await changes.added_paths() == [".gitignore", "new"]
+    assert await dag.git(str(repository.path)).uncommitted().is_empty()
+
+
 async def test_a_directory_that_is_no_repository_says_so(dag, tmp_path):
     with pytest.raises(dagger.QueryError, match=r"it has no \.git"):
         await dag.host().directory(str(tmp_path)).as_git().head().commit()

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.engine.errors import QueryError
-from pipelines.engine.remote import Remote, parse, redact, relative
+from pipelines.engine.remote import Remote, on_network, parse, redact, relative
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,15 @@ def test_a_submodule_is_found_from_its_repository(base, url, found):
 def test_a_remote_repository_can_not_name_a_path_of_this_machine(url):
     with pytest.raises(QueryError, match="may not name"):
         relative(parse("https://h/a", "/").remote, url)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("https://h/x", True), ("ssh://h/x", True), ("git@h:x", True), ("git://h/x", True),
+        ("/x", False), ("./a@b:c", False), ("x", False), ("h:x", False), ("file:///x", False),
+        ("unix:///x", False),
+    ],
+)  # fmt: skip
+def test_a_path_is_told_from_an_address(text, found):
+    assert on_network(text) is found

@@ -1,8 +1,10 @@
 """Addresses: one text for what can be asked for in several ways; what is asked for decides.
 
     container      an image reference
-    directory      a path of the host, with or without file://
+    directory      a path of the host, with or without file://; URL#REF:PATH in a git repository
     file           the same
+    gitRef         URL#REF, or a path of the host and #REF
+    gitRepository  URL, or a path of the host
     secret         env://NAME, env:NAME, NAME, file://PATH; ?cacheKey=TEXT keys it
     socket         a path of the host, with or without unix://
 
@@ -14,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode
 
-from pipelines.engine.api import host, imaging
+from pipelines.engine.api import git, host, imaging
 from pipelines.engine.api.container import Container
-from pipelines.engine.api.directory import Directory
+from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.file import File
 from pipelines.engine.api.secret import Secret, from_address
 from pipelines.engine.api.session import Session
@@ -24,6 +26,7 @@ from pipelines.engine.api.socket import Socket
 from pipelines.engine.api.values import fields_of
 from pipelines.engine.errors import QueryError
 from pipelines.engine.op import Edge, Scratch
+from pipelines.engine.remote import on_network, redact
 
 __all__ = ["FIELDS", "Address", "of"]
 
@@ -54,7 +57,7 @@ async def container(session: Session, it: Address) -> Container:
     return await imaging.from_(session, empty, address=it.value, registry_service=None)
 
 
-def directory(
+async def directory(
     session: Session,
     it: Address,
     *,
@@ -63,7 +66,9 @@ def directory(
     gitignore: bool,
     no_cache: bool,
 ) -> Directory:
-    """Take the directory at this path of the host."""
+    """Take the directory at this path of the host, or in this git repository."""
+    if on_network(it.value):
+        return await git.checked_out(session, it.value, keep_git_dir=True)
     return host.directory(
         session,
         host.Host(),
@@ -75,7 +80,7 @@ def directory(
     )
 
 
-def file(
+async def file(
     session: Session,
     it: Address,
     *,
@@ -84,12 +89,61 @@ def file(
     gitignore: bool,  # noqa: ARG001
     no_cache: bool,
 ) -> File:
-    """Take the file at this path of the host."""
+    """Take the file at this path of the host, or in this git repository.
+
+    Raises:
+        QueryError: a git address that names no file.
+    """
+    if on_network(it.value):
+        address, _, path = it.value.partition("#")
+        ref, _, path = path.partition(":")
+        if not path:
+            raise QueryError(f"address({redact(it.value)!r}): no file is named; write URL#REF:PATH")
+        tree = await git.checked_out(session, f"{address}#{ref}")
+        return File(tree.base, inside(path))
     return host.file(session, host.Host(), path=_path(it), no_cache=no_cache)
 
 
 def _path(it: Address) -> str:
     return it.value.removeprefix("file://")
+
+
+def git_repository(session: Session, it: Address) -> git.GitRepository:
+    """Point to the repository at this address, or in this directory of the host.
+
+    Raises:
+        QueryError: the address names a ref or a path in it.
+    """
+    address, mark, _ = it.value.partition("#")
+    if mark:
+        raise QueryError(
+            f"address({redact(it.value)!r}): a repository is wanted, this names a ref; use gitRef"
+        )
+    return _repository(session, address)
+
+
+async def git_ref(session: Session, it: Address) -> git.GitRef:
+    """Pin the ref at this address; without one, the default branch.
+
+    Raises:
+        QueryError: the address names a path in it.
+    """
+    address, _, fragment = it.value.partition("#")
+    if ":" in fragment:
+        raise QueryError(
+            f"address({redact(it.value)!r}): a ref is wanted, this names a path; use directory"
+        )
+    return await git.ref(session, _repository(session, address), name=fragment or "HEAD")
+
+
+def _repository(session: Session, address: str) -> git.GitRepository:
+    if on_network(address):
+        return git.repository(session, address)
+    path = address.removeprefix("file://")
+    found = host.directory(
+        session, host.Host(), path=path, exclude=(), include=(), no_cache=False, gitignore=False
+    )
+    return git.as_git(session, found)
 
 
 def secret(session: Session, it: Address) -> Secret:
@@ -112,6 +166,8 @@ FIELDS: dict[str, Callable[..., Any]] = {
     "container": container,
     "directory": directory,
     "file": file,
+    "gitRef": git_ref,
+    "gitRepository": git_repository,
     "secret": secret,
     "socket": socket,
 }

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from pipelines.engine.api.changeset import Changeset
 from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, UnsupportedField
-from pipelines.engine.op import Edge, GitAccess, GitTree
+from pipelines.engine.op import Edge, Empty, Filter, GitAccess, GitTree
 from pipelines.engine.refs import HEADS, NEWEST, TAGS, Refs, is_commit
 from pipelines.engine.remote import parse
 
@@ -210,6 +211,24 @@ async def tree(
     return Directory(Edge(op), source.subdir)
 
 
+async def uncommitted(session: Session, it: GitRepository) -> Changeset:
+    """Compare the directory that a repository stands in with its commit; a server has nothing.
+
+    What .gitignore names does not count.
+    """
+    if it.local is None:
+        nothing = Directory(Edge(Empty()))
+        return Changeset(nothing, nothing)
+    clean = await tree(
+        session, await head(session, it), discard_git_dir=True, depth=1, include_tags=False
+    )
+    before, after = (
+        Directory(Edge(Filter(edge, exclude=(".git",), gitignore=True)))
+        for edge in (clean.edge, it.local)
+    )
+    return Changeset(before, after)
+
+
 def commit_of(_session: Session, it: GitRef) -> str:
     """Give the commit's id."""
     return it.commit
@@ -241,6 +260,7 @@ REPOSITORY: dict[str, Callable[..., Any]] = {
     "ref": ref,
     "tag": tag,
     "tags": tags,
+    "uncommitted": uncommitted,
     "url": url_of,
 }
 REF: dict[str, Callable[..., Any]] = {

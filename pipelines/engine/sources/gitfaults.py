@@ -33,7 +33,9 @@ _ABSENT = re.compile(
 )
 _NO_OBJECT = re.compile(
     r"not our ref|unadvertised object|couldn't find remote ref|Could not find remote|no such ref"
-    r"|unable to find remote ref|error: no such remote ref|bad object",
+    r"|unable to find remote ref|error: no such remote ref|bad object"
+    # A server without shallow fetches is asked again for everything.
+    r"|does not support shallow",
     re.IGNORECASE,
 )
 _BROKEN = re.compile(

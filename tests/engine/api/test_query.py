@@ -119,8 +119,9 @@ def test_a_wrong_query_says_what_is_wrong(refused, query, message, path):
 
 
 def test_a_field_that_is_not_implemented_is_named(refused):
-    error = refused('{container{publish(address:"x")}}')
-    assert error["extensions"] == {"_type": "UNSUPPORTED_FIELD", "field": "Container.publish"}
+    error = refused('{container{withDefaultTerminalCmd(args:"x"){id}}}')
+    named = "Container.withDefaultTerminalCmd"
+    assert error["extensions"] == {"_type": "UNSUPPORTED_FIELD", "field": named}
     assert "--engine dagger" in error["message"]
 
 

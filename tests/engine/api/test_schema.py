@@ -158,6 +158,6 @@ def test_what_was_promised_is_implemented(kind):
 
 def test_coverage_names_what_is_missing():
     lines = {line.split()[0]: line for line in derivation.coverage()}
-    assert "publish" in lines["Container"]
+    assert "withDefaultTerminalCmd" in lines["Container"]
     assert "withExec" not in lines["Container"]
     assert lines["File"].split()[1] == f"{len(FIELDS['File']) + 1}/15"

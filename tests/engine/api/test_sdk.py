@@ -101,7 +101,7 @@ def test_what_is_not_supported_is_the_sdks_query_error(drive):
     import dagger
 
     async def script(dag):
-        with pytest.raises(dagger.QueryError, match=r"Container\.publish is not supported"):
-            await dag.container().publish("x")
+        with pytest.raises(dagger.QueryError, match="withDefaultTerminalCmd is not supported"):
+            await dag.container().with_default_terminal_cmd(["x"]).sync()
 
     drive(script)

@@ -139,3 +139,37 @@ def test_equal_downloads_are_one(op, world):
     one, other = (op(f'{{http(url:"https://{host}/f"){{id}}}}') for host in ("h", "mirror"))
     assert one.digest == other.digest
     assert world.asked == [HttpSource("https://h/f"), HttpSource("https://mirror/f")]
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted", "found"),
+    [
+        ("https://h/x#main", "gitRef{commit}", MAIN),
+        ("https://h/x", "gitRef{ref}", "refs/heads/main"),
+        ("git@h:x#v1.0.0", "gitRef{commit}", OLD),
+        ("https://h/x", "gitRepository{url}", "https://h/x"),
+    ],
+)
+def test_an_address_names_a_repository_or_a_ref(ask, world, address, wanted, found):
+    assert ask(f'{{address(value:"{address}"){{{wanted}}}}}') == found
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted", "message"),
+    [
+        ("https://h/x#main", "gitRepository{url}", "use gitRef"),
+        ("https://h/x#main:sub", "gitRef{ref}", "use directory"),
+        ("https://u:hunter2@h/x#main", "file{name}", "write URL#REF:PATH"),
+    ],
+)
+def test_an_address_that_names_too_much_is_refused(refused, world, address, wanted, message):
+    shown = refused(f'{{address(value:"{address}"){{{wanted}}}}}')["message"]
+    assert message in shown
+    assert "hunter2" not in shown
+
+
+def test_an_address_names_what_is_in_a_repository(op, session, ask, world):
+    made = op('{address(value:"https://h/x#v1.0.0:sub"){directory{id}}}')
+    assert (made.commit, made.keep_git_dir) == (OLD, True)
+    file = session.objects.find(ask('{address(value:"https://h/x#main:a/b"){file{id}}}'))
+    assert (file.base.op, file.path) == (GitTree(MAIN), "a/b")

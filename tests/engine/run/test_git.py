@@ -16,6 +16,7 @@ from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.mirrors import Mirrors
 from tests.gitserver import Repository, basic, serving, tidy
+from tests.webserver import Reply, web
 
 pytestmark = [
     pytest.mark.anyio,
@@ -326,3 +327,17 @@ async def test_two_sessions_at_once_share_a_mirror(look, repository, tmp_path):
             for commit in (repository.first, repository.second) * 2:
                 group.start_soon(one, look(), commit)
     assert len({tree.digest for tree in trees}) == 2
+
+
+async def test_a_server_of_plain_files_is_fetched_from_whole(look, repository, tmp_path):
+    repository.git("update-server-info")
+    with web() as site:
+        root = repository.path / ".git"
+        for path in root.rglob("*"):
+            if path.is_file():
+                site.pages[f"/x/{path.relative_to(root)}"] = Reply(body=path.read_bytes())
+        site.pages["/x/info/refs?service=git-upload-pack"] = site.pages["/x/info/refs"]
+        here, reach = look(), access(f"{site.url}/x")
+        assert (await here.refs(reach)).find("main").commit == repository.second
+        tree = await here.tree(reach, repository.first)
+        assert here.text(tree, "a") == "1"

@@ -30,6 +30,7 @@ SAID = {
         "fatal: remote error: upload-pack: not our ref " + "a" * 40,
         "error: Server does not allow request for unadvertised object " + "a" * 40,
         "fatal: couldn't find remote ref refs/heads/x",
+        "fatal: dumb http transport does not support shallow capabilities",
     ],
     "blocked": ["fatal: transport 'file' not allowed"],
     "tls": ["fatal: unable to access 'https://h/': server certificate verification failed."],
