@@ -12,7 +12,7 @@ from pipelines._connect import connect
 from pipelines._session import Session
 from pipelines._spans import recorded
 from pipelines._stage import is_stage, stage
-from pipelines.cli.failures import exit_code
+from pipelines.cli.failures import exit_code, leaves
 from pipelines.cli.results import Delivery
 from pipelines.report.run import Run
 
@@ -82,8 +82,19 @@ class _Performance:
             if len(self._calls) > 1:
                 exc.add_note(f"in {call.stage.name}")
             self.failures.append(exc)
+            await self._save(call.stage.name, exc)
             if self._options.fail_fast:
                 scope.cancel()
+
+    async def _save(self, name: str, failure: BaseException) -> None:
+        """Deliver what failures have made all the same, such as the reports of failed tests."""
+        for leaf in leaves(failure):
+            if (outputs := getattr(leaf, "outputs", None)) is not None:
+                with anyio.CancelScope(shield=True):
+                    try:
+                        await self.delivery.take(name, outputs)
+                    except Exception as exc:  # noqa: BLE001 - told beside the failure
+                        self.failures.append(exc)
 
     async def _tick(self) -> None:
         while True:

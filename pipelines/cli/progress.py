@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from pipelines.cli.failures import describe
+from pipelines.report.annotations import annotations, github
 from pipelines.report.plain import Plain
 from pipelines.report.run import Display, Run
 from pipelines.report.summary import table
@@ -47,6 +48,8 @@ def finish(
         return
     if text := table(run.rows(), now):
         stream.write(f"\n{text}")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        stream.writelines(f"{line}\n" for line in github(annotations(run.rows())))
     if failure:
         stream.write(f"\n{describe(failure)}\n")
     stream.flush()

@@ -21,12 +21,14 @@ from pipelines.go._commands import build, test
 from pipelines.go._env import base, env
 from pipelines.go._inputs import inputs
 from pipelines.go._project import Project, inspect, version
+from pipelines.go._report import TestsFailed, report
 from pipelines.go._target import environment
 
 __all__ = [
     "MODULES",
     "Inputs",
     "Project",
+    "TestsFailed",
     "base",
     "build",
     "caches",
@@ -34,6 +36,7 @@ __all__ = [
     "environment",
     "inputs",
     "inspect",
+    "report",
     "test",
     "version",
 ]

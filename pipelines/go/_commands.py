@@ -14,7 +14,7 @@ from pipelines.go._inputs import narrowed
 from pipelines.go._project import inspect
 from pipelines.go._target import OUT, go_build, go_test, ldflags_with
 
-__all__ = ["Setup", "build", "test"]
+__all__ = ["Setup", "build", "part_of", "test"]
 
 
 class Setup(TypedDict, total=False):
@@ -70,7 +70,7 @@ async def build(
         race=setup.get("race", False),
         output=output,
     )
-    part = await _part(source, platform, packages, tags, inputs, setup)
+    part = await part_of(source, platform, packages, tags, inputs, setup)
     container = await env(source, platform, inputs=part, **setup)
     return mark_forced(knowing_its_id(await container.with_exec(command).directory(OUT).sync()))
 
@@ -112,12 +112,12 @@ async def test(
         flags=flags,
     )
     every = packages or ("./...",)
-    part = await _part(source, None, every, tags, inputs, setup, tests=True, flags=flags)
+    part = await part_of(source, None, every, tags, inputs, setup, tests=True, flags=flags)
     container = await env(source, inputs=part, **setup)
     return await container.with_exec(command).stdout()
 
 
-async def _part(  # noqa: PLR0917
+async def part_of(  # noqa: PLR0917
     source: dagger.Directory,
     platform: Platform | None,
     packages: Sequence[str],

@@ -25,6 +25,7 @@ __all__ = [
     "Line",
     "Survey",
     "found_modules",
+    "module_of",
     "pattern",
     "read",
     "survey",
@@ -103,6 +104,18 @@ async def survey(source: dagger.Directory) -> Survey:
         dagger.QueryError: this engine can not search.
     """
     return await once(source, "go survey", lambda: _ask(source))
+
+
+async def module_of(source: dagger.Directory, directory: str) -> str:
+    """Read the import path of the module in a directory; "" if its go.mod does not say."""
+    name = posixpath.normpath(posixpath.join(directory, "go.mod"))
+    try:
+        text = await once(source, f"go.mod in {name}", source.file(name).contents)
+    except dagger.QueryError:
+        return ""  # a workspace without a module at its top
+    lines = [Line(name, number, line) for number, line in enumerate(text.splitlines(), 1)]
+    at = posixpath.dirname(name) or "."
+    return next((path for path, where in found_modules(lines).items() if where == at), "")
 
 
 async def _ask(source: dagger.Directory) -> Survey:

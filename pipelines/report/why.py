@@ -39,5 +39,5 @@ def summary(reasons: Sequence[Mapping[str, str]], count: int) -> str:
 
 
 def _short(text: Any) -> str:
-    words = str(text) or "nothing"
+    words = " ".join(str(text).split()) or "nothing"
     return words if len(words) <= 60 else f"{words[:59]}…"  # noqa: PLR2004 - one line of a terminal

@@ -158,3 +158,49 @@ async def test_a_source_without_a_module_is_said(source):
     async with connect(engine="embedded") as dag:
         with pytest.raises(SourceError, match=r"no go\.mod at the root of the source"):
             await go.build(dag.host().directory(str(source)))
+
+
+async def reported(source, **options):
+    async with connect(engine="embedded") as dag:
+        made = await go.report(dag.host().directory(str(source)), **options)
+        return {name: await made.file(name).contents() for name in await made.entries()}
+
+
+async def test_a_report_has_junit_events_and_coverage(source):
+    files = await reported(source)
+    assert 'name="TestAnswer"' in files["junit.xml"]
+    assert '"Action":"pass"' in files["tests.json"]
+    assert files["coverage.out"].startswith("mode: set\nexample.com/tiny/main.go:")
+
+
+async def test_tests_that_fail_have_the_same_report_and_run_again_the_next_time(source):
+    (source / "answer.go").write_text("package main\n\nconst answer = 41\n")
+    for _ in range(2):
+        async with connect(engine="embedded") as dag:
+            with pytest.raises(go.TestsFailed, match=r"main_test\.go:6: the answer is 41") as caught:
+                await go.report(dag.host().directory(str(source)), rerun=1)
+            outputs = caught.value.outputs
+            assert sorted(await outputs.entries()) == ["coverage.out", "junit.xml", "tests.json"]
+            assert 'file="main_test.go" line="6"' in await outputs.file("junit.xml").contents()
+            assert "example.com/tiny" in await outputs.file("coverage.out").contents()
+
+
+async def test_a_flaky_test_fails_nothing_and_is_told_every_time(source):
+    text = (
+        'package main\n\nimport ("os"; "testing")\n\nfunc TestFlaky(t *testing.T) {\n'
+        '\tif os.Getenv("PIPELINES_TEST_AGAIN") == "" { t.Fatal("the first time") }\n}\n'
+    )
+    (source / "flaky_test.go").write_text(text)
+    for _ in range(2):
+        assert "flakyFailure" in (await reported(source, rerun=1))["junit.xml"]
+
+
+async def test_a_package_that_does_not_compile_is_reported_beside_the_others(source):
+    (source / "bad").mkdir()
+    (source / "bad/bad_test.go").write_text("package bad\n\nvar x = undefinedName\n")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(go.TestsFailed, match=r"bad/bad_test\.go:3: undefined") as caught:
+            await go.report(dag.host().directory(str(source)))
+        junit = await caught.value.outputs.file("junit.xml").contents()
+    assert "the package could not be built" in junit or "undefined: undefinedName" in junit
+    assert 'name="TestAnswer"' in junit

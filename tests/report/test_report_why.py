@@ -7,6 +7,7 @@ import pytest
 from pipelines._errors import UsageError
 from pipelines._spans import Span
 from pipelines.cli.explain import lines, main
+from pipelines.report.annotations import annotations, github
 from pipelines.report.history import load, save
 from pipelines.report.plain import Plain
 from pipelines.report.run import Run
@@ -125,3 +126,11 @@ def test_a_kept_run_that_can_not_be_read_is_none(tmp_path, run, text):
     [kept] = (tmp_path / "cache" / "runs").iterdir()
     kept.write_text(text)
     assert load(tmp_path / "cache", tmp_path) is None
+
+
+def test_annotations_are_commands_to_the_runner_that_nothing_can_break_out_of(run):
+    one = {"file": "a,b:c.go", "line": 3, "title": "T", "message": "50%\n::error::x"}
+    run.noted("a", {"annotations": [one]})
+    assert list(github(annotations(run.rows()))) == [
+        "::error file=a%2Cb%3Ac.go,line=3,title=T::50%25%0A::error::x"
+    ]

@@ -1,0 +1,243 @@
+"""What `go test -json` says, as a value. Pure functions of its lines.
+
+A test that began and never ended (a panic, `os.Exit`, a time-out) failed. What a package could not
+be built for is no test's failure: it is the package's `build` output. Lines that are no JSON (a
+test that writes to the terminal by itself) are kept as `noise`.
+
+Source: `go doc test2json`; `go help test` on -json; `go help buildjson`.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+__all__ = ["Package", "Place", "Results", "Test", "parse"]
+
+Status = Literal["passed", "failed", "skipped", "flaky"]
+
+KEPT = 64 * 1024  # characters of one test's output that are kept: half from its beginning
+_ENDS: Mapping[str, Status] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+_LINE = re.compile(r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a source file; `file` is a path from the module's root."""
+
+    file: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test, subtest, benchmark, fuzz target or example."""
+
+    __test__ = False
+
+    name: str
+    status: Status
+    seconds: float = 0.0
+    output: str = ""
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The tests of one package. `build` is what the compiler said if it could not be built."""
+
+    path: str
+    status: Status
+    seconds: float = 0.0
+    cached: bool = False
+    build: str = ""
+    output: str = ""
+    tests: tuple[Test, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All packages, in the order in which they were named first."""
+
+    packages: tuple[Package, ...] = ()
+    noise: str = ""
+
+    @property
+    def failed(self) -> tuple[tuple[Package, Test | None], ...]:
+        """What failed: tests without failed subtests below, packages that failed without one."""
+        return tuple(self._failed())
+
+    @property
+    def cached(self) -> tuple[int, int]:
+        """How many packages with tests Go answered for from its cache, of how many."""
+        tested = [package for package in self.packages if package.status != "skipped"]
+        return sum(package.cached for package in tested), len(tested)
+
+    def _failed(self) -> Iterator[tuple[Package, Test | None]]:
+        for package in self.packages:
+            failing = [test for test in package.tests if test.status == "failed"]
+            for test in failing:
+                if not any(other.name.startswith(f"{test.name}/") for other in failing):
+                    yield package, test
+            if package.status == "failed" and not failing:
+                yield package, None
+
+    def merged(self, again: "Results") -> "Results":
+        """Take the results of a re-run in: what failed first and passed then is flaky."""
+        passed = {
+            (package.path, test.name)
+            for package in again.packages
+            for test in package.tests
+            if test.status in {"passed", "flaky"}
+        }
+        return replace(self, packages=tuple(_forgiven(p, passed) for p in self.packages))
+
+
+def _forgiven(package: Package, passed: set[tuple[str, str]]) -> Package:
+    tests = tuple(
+        replace(test, status="flaky")
+        if test.status == "failed" and (package.path, test.name) in passed
+        else test
+        for test in package.tests
+    )
+    was = any(test.status == "failed" for test in package.tests)
+    fine = was and not any(test.status == "failed" for test in tests)
+    return replace(package, tests=tests, status="flaky" if fine else package.status)
+
+
+@dataclass(slots=True)
+class _Text:
+    """Output with a bound: the beginning and the end."""
+
+    head: list[str] = field(default_factory=list)
+    tail: list[str] = field(default_factory=list)
+    size: int = 0
+    kept: int = 0
+    dropped: int = 0
+
+    def add(self, text: str) -> None:
+        if self.size < KEPT // 2:
+            self.head.append(text)
+            self.size += len(text)
+            return
+        self.tail.append(text)
+        self.kept += len(text)
+        while self.kept > KEPT // 2 and len(self.tail) > 1:
+            gone = self.tail.pop(0)
+            self.kept -= len(gone)
+            self.dropped += len(gone)
+
+    def __str__(self) -> str:
+        cut = [f"\n[{self.dropped} characters left out]\n"] if self.dropped else []
+        return "".join([*self.head, *cut, *self.tail])
+
+
+@dataclass(slots=True)
+class _Open:
+    """A package that is being read."""
+
+    status: Status | None = None
+    seconds: float = 0.0
+    build: str = ""
+    failed_build: str = ""
+    output: _Text = field(default_factory=_Text)
+    tests: dict[str, tuple[Status | None, float, _Text]] = field(default_factory=dict)
+
+
+def parse(lines: Iterable[str], module: str = "") -> Results:
+    """Read the lines of `go test -json`; `module` is the import path that paths are made from."""
+    packages: dict[str, _Open] = {}
+    builds: dict[str, _Text] = {}
+    noise = _Text()
+    for line in lines:
+        event = _event(line)
+        if event is None:
+            noise.add(line if line.endswith("\n") else f"{line}\n")
+        elif "ImportPath" in event:
+            if event.get("Action") == "build-output":
+                builds.setdefault(event["ImportPath"], _Text()).add(event.get("Output", ""))
+        elif "Package" in event:
+            _take(packages.setdefault(event["Package"], _Open()), event)
+    for found in packages.values():
+        found.build = str(builds.get(found.failed_build, ""))
+    closed = (_closed(path, found, module) for path, found in packages.items())
+    return Results(tuple(closed), str(noise))
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "Action" in event else None
+
+
+def _take(package: _Open, event: Mapping[str, Any]) -> None:
+    action, name = event["Action"], event.get("Test", "")
+    if name:
+        _, _, text = package.tests.setdefault(name, (None, 0.0, _Text()))
+        if action == "output":
+            text.add(event.get("Output", ""))
+        elif action in _ENDS or action == "bench":
+            ended = _ENDS.get(action, "passed")
+            package.tests[name] = (ended, float(event.get("Elapsed", 0.0)), text)
+        return
+    if action == "output":
+        package.output.add(event.get("Output", ""))
+    elif action in _ENDS:
+        package.status = _ENDS[action]
+        package.seconds = float(event.get("Elapsed", 0.0))
+        package.failed_build = event.get("FailedBuild", "")
+
+
+def _closed(path: str, found: _Open, module: str) -> Package:
+    status: Status = found.status or "failed"
+    directory = path.removeprefix(module).strip("/") if path.startswith(module) else path
+    tests = tuple(
+        Test(
+            name,
+            ended or ("failed" if status == "failed" else "passed"),
+            seconds,
+            str(text),
+            tuple(_places(str(text), directory, module)),
+        )
+        for name, (ended, seconds, text) in found.tests.items()
+    )
+    output = str(found.output)
+    return Package(
+        path,
+        status,
+        found.seconds,
+        "\t(cached)" in output,
+        found.build,
+        output,
+        tests,
+        tuple(_places(found.build, "", module)),
+    )
+
+
+def _places(text: str, directory: str, module: str) -> Iterator[Place]:
+    """Find the lines that say where: `x_test.go:12: message`; of traces, those of this module."""
+    panic = re.search(r"^panic: .*$", text, re.MULTILINE)
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if found is None or found["file"] == "_testmain.go":
+            continue
+        file, rest = found["file"].removeprefix("/src/"), line[found.end() :].strip()
+        trace = line.startswith("\t") and rest.startswith("+0x")
+        if file.startswith("/"):
+            continue  # the toolchain's own
+        if module and file.startswith(f"{module}/"):
+            file = file[len(module) + 1 :]  # as -trimpath writes it
+        elif trace and file == found["file"]:
+            continue  # of the standard library, or of another module
+        elif "/" not in file:
+            file = posixpath.join(directory, file)
+        message = panic[0] if trace and panic else rest
+        yield Place(posixpath.normpath(file), int(found["line"]), message)

@@ -1,0 +1,32 @@
+"""Annotations: what failed, at its line, as a CI system shows it beside the source.
+
+Source: GitHub Actions, workflow commands (`::error file=…,line=…,title=…::message`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipelines.report.run import StageRow
+
+__all__ = ["annotations", "github"]
+
+
+def annotations(rows: Sequence[StageRow]) -> list[Mapping[str, Any]]:
+    """Give what stages said of lines of the source: `file`, `line`, `title`, `message`."""
+    notes = (note for row in rows for note in row.notes)
+    return [one for note in notes for one in note.get("annotations", ())]
+
+
+def github(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Spell annotations as commands to GitHub's runner."""
+    for one in found:
+        where = ",".join(f"{name}={_property(one[name])}" for name in ("file", "line", "title"))
+        yield f"::error {where}::{_data(one['message'])}"
+
+
+def _data(value: object) -> str:
+    return str(value).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
