@@ -45,6 +45,7 @@ __all__ = ["Engine", "opened"]
 
 T = TypeVar("T")
 DURABLE_EVERY = 30.0
+SEARCHES = 64  # patterns whose finds are kept
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le"}
 
 
@@ -185,8 +186,10 @@ class Engine:
     async def search(self, tree: Tree, search: Search) -> Sequence[Hit]:
         """Look for text in a tree's files."""
         from pipelines.engine.run import searching
+        from pipelines.engine.store.notes import Notes
 
-        return await self.reading(lambda read: searching.search(tree, search, read))
+        notes = Notes(self._parts.layout.root / "searches", SEARCHES)
+        return await self.reading(lambda read: searching.search(tree, search, read, notes))
 
     async def saved_image(self, name: str) -> str:
         """Take an image out of the host's container engine, into an archive of the session's."""
