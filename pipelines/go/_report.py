@@ -13,8 +13,8 @@ Theory of operation
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from typing import Unpack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Unpack
 
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
@@ -105,23 +105,18 @@ async def report(
     """
     every = packages or ("./...",)
     part = await part_of(source, None, every, tags, inputs, setup, tests=True, flags=flags)
-    container = (await env(source, inputs=part, **setup)).with_(mount(FAILED))
-    container = _equipped(container)
+    container = _equipped(await env(source, inputs=part, **setup))
     module = await module_of(source, setup.get("module", "."))
+    shared: dict[str, Any] = {"tags": tags, "trimpath": trimpath, "race": setup.get("race", False)}
     more = [f"-coverprofile={OUT}/{COVERAGE}"] if coverage else []
-
-    def command(packages: Sequence[str], *flags: str, run: str = run) -> list[str]:
-        race = setup.get("race", False)
-        return go_test(packages, tags=tags, trimpath=trimpath, race=race, run=run, flags=flags)
-
-    files, failure = await _run(container, command(every, "-json", *more, *flags))
+    first = go_test(every, run=run, flags=["-json", *more, *flags], **shared)
+    files, failure = await _run(container, first)
     results = await _read(container, files, module)
     if failure is not None and not results.packages:
         raise failure
     for _ in range(rerun if failure is not None else 0):
-        for package, names in _again(results):
-            pattern = f"^({'|'.join(map(re.escape, names))})$"
-            again = command([package.path], "-json", "-count=1", *flags, run=pattern)
+        for package, pattern in _again(results):
+            again = go_test([package], run=pattern, flags=["-json", "-count=1", *flags], **shared)
             made, _ = await _run(container.with_env_variable(AGAIN, uuid.uuid4().hex), again)
             results = results.merged(await _read(container, made, module))
     files = files.with_new_file("junit.xml", junit(results))
@@ -136,7 +131,7 @@ def _equipped(container: dagger.Container) -> dagger.Container:
     scripts = dagger.dag.directory()
     for name, text in _SCRIPTS.items():
         scripts = scripts.with_new_file(name, text)
-    container = container.with_directory(OUT, dagger.dag.directory())
+    container = container.with_(mount(FAILED)).with_directory(OUT, dagger.dag.directory())
     return container.with_directory(SCRIPTS, scripts)
 
 
@@ -177,14 +172,14 @@ async def _lines(file: dagger.File) -> AsyncIterator[str]:
             return
 
 
-def _again(results: Results) -> list[tuple[Package, list[str]]]:
-    """Give the tests to run again: whole tests, since a subtest can not be run alone for sure."""
-    found: dict[str, tuple[Package, dict[str, None]]] = {}
+def _again(results: Results) -> Iterator[tuple[str, str]]:
+    """Give the packages and patterns to run again: whole tests, with all their subtests."""
+    found: dict[str, dict[str, None]] = {}
     for package, test in results.failed:
         if test is not None:
-            names = found.setdefault(package.path, (package, {}))[1]
-            names[test.name.partition("/")[0]] = None
-    return [(package, list(names)) for package, names in found.values()]
+            found.setdefault(package.path, {})[test.name.partition("/")[0]] = None
+    for path, names in found.items():
+        yield path, f"^({'|'.join(map(re.escape, names))})$"
 
 
 def _tell(results: Results) -> None:
