@@ -94,14 +94,12 @@ async def report(
         flags: More flags of `go test`, such as `-short`, `-timeout=5m`.
         inputs: Patterns of files that the tests read and that are not found (`go.inputs`).
         coverage: Whether to measure coverage.
-        rerun: How often to run failed tests again. What passes then is reported as flaky, and fails
-            nothing.
+        rerun: How often to run failed tests again; what passes then is flaky and fails nothing.
         setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
 
     Raises:
         TestsFailed: tests failed, or packages could not be built; the message names them.
         dagger.ExecError: Go did not come to run tests.
-        SourceError: there is no go.mod, or no version in it.
     """
     every = packages or ("./...",)
     part = await part_of(source, None, every, tags, inputs, setup, tests=True, flags=flags)
@@ -115,13 +113,17 @@ async def report(
     if failure is not None and not results.packages:
         raise failure
     for _ in range(rerun if failure is not None else 0):
-        for package, pattern in _again(results):
-            again = go_test([package], run=pattern, flags=["-json", "-count=1", *flags], **shared)
-            made, _ = await _run(container.with_env_variable(AGAIN, uuid.uuid4().hex), again)
-            results = results.merged(await _read(container, made, module))
+        for path, pattern in _again(results):
+            again = ["-json", "-count=1", *flags]
+            command = go_test([path], run=pattern, flags=again, **shared)
+            results = results.merged(await _once_more(container, command, module))
+    return _finished(files, results, failed=failure is not None)
+
+
+def _finished(files: dagger.Directory, results: Results, *, failed: bool) -> dagger.Directory:
     files = files.with_new_file("junit.xml", junit(results))
     _tell(results)
-    if failure is not None and results.failed:
+    if failed and results.failed:
         raise TestsFailed(_message(results), results, files)
     return mark_forced(files)
 
@@ -150,6 +152,13 @@ async def _run(
             return await taking.directory(OUT).sync(), error
         except dagger.ExecError:
             raise error from None  # nothing was kept: the command did not come that far
+
+
+async def _once_more(container: dagger.Container, command: list[str], module: str) -> Results:
+    """Run tests again, whatever is cached."""
+    anew = container.with_env_variable(AGAIN, uuid.uuid4().hex)
+    files, _ = await _run(anew, command)
+    return await _read(anew, files, module)
 
 
 async def _read(container: dagger.Container, files: dagger.Directory, module: str) -> Results:
