@@ -1,12 +1,14 @@
 """The leak gate: a test that runs commands leaves the machine as it found it.
 
-For every test marked `sandbox` or `e2e`, mounts, descriptors, processes and temporary files
-are compared before and after. Orphans of the test's children are adopted (this process is a
-subreaper), so that a stray process can not hide below init.
+For every test marked `sandbox` or `e2e`, mounts, descriptors, processes, network namespaces
+and temporary files are compared before and after. Orphans of the test's children are adopted
+(this process is a subreaper), so that a stray process can not hide below init.
 """
 
+import contextlib
 import ctypes
 import gc
+import glob
 import os
 import tempfile
 import time
@@ -62,11 +64,12 @@ def leak_gate(
     patch = pytest.MonkeyPatch()
     patch.setenv("TMPDIR", str(scratch))
     patch.setattr(tempfile, "tempdir", str(scratch))
-    mounts, fds, children = mounted(), descriptors(), offspring()
+    mounts, fds, children, nets = mounted(), descriptors(), offspring(), networks()
     yield
     patch.undo()
     gc.collect()
     assert reaped(children) == {}, "processes were left"
+    assert networks() - nets == set(), "network namespaces were left"
     assert mounted() - mounts == set(), "mounts were left"
     assert descriptors() - fds == set(), "descriptors were left open"
     assert sorted(os.listdir(scratch)) == [], "temporary files were left"
@@ -102,6 +105,16 @@ def offspring() -> set[int]:
         children = below.get(waiting.pop(), [])
         found.update(children)
         waiting += children
+    return found
+
+
+def networks() -> set[str]:
+    """Every network namespace that a thread of this process or of one below it is in."""
+    found = set()
+    for pid in {os.getpid(), *offspring()}:
+        for name in glob.glob(f"/proc/{pid}/task/*/ns/net"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(name))
     return found
 
 

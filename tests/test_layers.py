@@ -46,7 +46,8 @@ ENGINE = {
     "images": set(),
     "dockerfile": set(),
     "sources": set(),
-    "run": {"images", "keys", "reasons", "sandbox", "snapshots", "sources", "store"},
+    "network": set(),
+    "run": {"images", "keys", "network", "reasons", "sandbox", "snapshots", "sources", "store"},
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
     "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
@@ -56,7 +57,10 @@ ENGINE = {
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},
     "world": {"images", "run", "sources", "store"},
-    "assembly": {"ground", "images", "run", "sandbox", "snapshots", "solver", "store", "world"},
+    "link": {"network", "run", "sandbox"},
+    "assembly": {
+        "ground", "images", "link", "run", "sandbox", "snapshots", "solver", "store", "world",
+    },
     "engine": {
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
         "world",
@@ -64,7 +68,7 @@ ENGINE = {
     },
 }  # fmt: skip
 
-MECHANISMS = ["snapshots", "sandbox", "images", "sources", "store"]
+MECHANISMS = ["snapshots", "sandbox", "images", "sources", "store", "network"]
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -24,12 +24,12 @@ from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
+from pipelines.engine.link import Links, link
 from pipelines.engine.result import Snapshot
-from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.export import export_tree
 from pipelines.engine.run.history import History
 from pipelines.engine.run.outgoing import Outgoing
-from pipelines.engine.run.rooms import HOSTNAME, Rooms
+from pipelines.engine.run.rooms import Rooms
 from pipelines.engine.run.rootfs import RootfsRunner
 from pipelines.engine.run.seeds import Seeds
 from pipelines.engine.run.table import Run
@@ -95,6 +95,7 @@ class Parts:
     outgoing: Outgoing
     world: World
     hidden: Hidden
+    links: Links
 
 
 class Cache:
@@ -140,24 +141,23 @@ def assemble(
     layout: Layout, lease: Lease, settings: Settings, environ: Mapping[str, str], stack: ExitStack
 ) -> Parts:
     """Wire the parts; what needs closing goes on the stack."""
-    events = Events(settings.events)
-    blobs, files = Blobs(layout), Files(layout, owners=settings.mode != "single")
+    events, blobs = Events(settings.events), Blobs(layout)
+    files = Files(layout, owners=settings.mode != "single")
     snapshots = _snapshots(layout, lease, events, stack)
-    records, locks = _records(layout, snapshots, stack)
-    images, permits = Images(layout.images), anyio.Semaphore(2 * settings.jobs + 2)
+    (records, locks), images = _records(layout, snapshots, stack), Images(layout.images)
     packages = PackageImages(environ, layout.images, single=settings.mode == "single")
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
     registries, resolver = _resolver(images, packages, environ, events, lock)
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout, owners=files.owners)
-    seeds = Seeds(volumes, volumes.has, _copier(files))
-    sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
-    stack.callback(sandbox.close)
+    sandbox = _sandbox(settings, environ, stack)
     outgoing = Outgoing(images, layout.snapshots, files, registries)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     world = World(layout, files, lease.path / "session", environ, group=sandbox.group, pins=lock)
     stack.callback(world.close)
+    seeds = Seeds(volumes, volumes.has, _copier(files))
+    links = link(rooms, sandbox, seeds, events, owner=trees.numbers, environ=environ)
     run = Run(
-        Execs(rooms, sandbox, seeds, blobs, events, permits, trees.numbers),
+        links.execs(blobs, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages, registries),
         outgoing.archive,
         trees,
@@ -185,7 +185,14 @@ def assemble(
         outgoing,
         world,
         events.hidden,
+        links,
     )
+
+
+def _sandbox(settings: Settings, environ: Mapping[str, str], stack: ExitStack) -> Bubblewrap:
+    sandbox = Bubblewrap(binary.find(environ.get("PATH")), settings.mode)
+    stack.callback(sandbox.close)
+    return sandbox
 
 
 def _resolver(
@@ -230,7 +237,7 @@ def _rooms(
     memory.mkdir(parents=True, mode=0o700)
     mount("tmpfs", str(memory), "tmpfs", _SECRET_FLAGS, "mode=0700")
     stack.callback(umount, str(memory), _MNT_DETACH)
-    host = ground.lent(session, environ, Path.home(), HOSTNAME)
+    host = ground.lent(environ, Path.home())
     laid = ground.lay(session / "ground", host.ca_bundle)
     return Rooms(snapshots, trees, host, laid, session, memory)
 

@@ -8,7 +8,7 @@ import os
 import platform as host_platform
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.keeper import Keeper
-from pipelines.engine.op import Archive, Edge, Op, Select
+from pipelines.engine.op import AnyService, Archive, Edge, Forward, Op, Select, Tunnel
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.run.export import export_file, export_tree, remove_below
 from pipelines.engine.run.outgoing import Host
@@ -171,6 +171,31 @@ class Engine:
         results = iter(await self._solver.solve_all(wanted))
         return [None if whole(e) else output(next(results), e.output) for e in op.inputs]
 
+    async def start_service(self, service: AnyService) -> tuple[Forward, ...]:
+        """Start a service and keep it."""
+        return (await self._parts.links.services.start(service)).forwards
+
+    async def stop_service(self, service: AnyService, kill: bool) -> None:
+        """Stop a service."""
+        await self._parts.links.services.stop(service, kill=kill)
+
+    async def until_over(self, service: AnyService) -> None:
+        """Wait for the end of a service."""
+        await self._parts.links.services.until_over(service)
+
+    def open_tunnel(self, tunnel: Tunnel) -> tuple[Forward, ...] | None:
+        """Give the ports of an open tunnel."""
+        live = self._parts.links.services.find(tunnel)
+        return live.forwards if live is not None else None
+
+    def reach(self, service: AnyService, port: int) -> AbstractAsyncContextManager[tuple[str, int]]:
+        """Hold a service and open a way to one of its ports."""
+        return self._parts.links.serving.reach(service, port)
+
+    def notice(self, text: str) -> None:
+        """Tell people something."""
+        self._parts.run.events.notice(text)
+
     async def blob(self, digest: str) -> bytes:
         """Give a blob whole."""
         return await to_thread.run_sync(self._parts.blobs.get, Digest(digest))
@@ -235,10 +260,15 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         lease = stack.enter_context(Lease.take(layout))
         parts = assemble(layout, lease, settings, os.environ, stack)
         cache = Cache(parts.records, parts.locks)
-        async with Solver(cache, parts.run, settings.jobs).open() as solver:
+        async with (
+            parts.links.network.open(),
+            parts.links.services.open(parts.links.serving),
+            Solver(cache, parts.run, settings.jobs).open() as solver,
+        ):
             engine = Engine(parts, settings, solver, lease)
             ending.append(engine)
             parts.seeds.solving(engine.tree)
+            parts.links.serving.solve = solver.solve
             async with anyio.create_task_group() as group:
                 group.start_soon(_keep_durable, parts.records)
                 try:

@@ -13,6 +13,7 @@
     │       ├── RegistryUnreachable     it did not answer at all, also after retries
     │       ├── RegistryMissing         it has no such repository, tag, manifest or blob
     │       └── RegistryMismatch        what it sent is not what its digest says
+    ├── ServiceFailed       a service died, or was not ready in time
     ├── SandboxError        the host can not run a container: what to enable, or which engine to use
     ├── StoreError          the store can not be used: read-only, full, newer format
     │   ├── StoreFull
@@ -40,6 +41,7 @@ __all__ = [
     "RegistryMissing",
     "RegistryUnreachable",
     "SandboxError",
+    "ServiceFailed",
     "SourceError",
     "StoreError",
     "StoreFull",
@@ -171,6 +173,12 @@ class RegistryMismatch(RegistryError):
     """What a registry sent is not what its digest or its size says."""
 
     code = "REGISTRY_MISMATCH"
+
+
+class ServiceFailed(EngineError):
+    """A service died, or was not ready in time; the text has its last lines."""
+
+    code = "SERVICE_ERROR"
 
 
 class SandboxError(EngineError):

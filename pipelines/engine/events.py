@@ -6,8 +6,9 @@
     {"event": "why", "span": …, "id": …, "name": …, "count": …,
      "reasons": [{"kind": …, "what": …, "before": …, "after": …}]}
     {"event": "log", "span": …, "id": …, "stream": "stdout"|"stderr", "text": …}
-    {"event": "warning", "text": …}
     {"event": "pin", "kind": …, "name": …, "value": …}     what a moving name stood for
+    {"event": "service", "state": "starting"|"ready"|"stopped"|"failed", "id": …, "name": …}
+    {"event": "warning"|"notice", "text": …}
 
 `span` is the span id of the W3C `traceparent` that the query came with, so that whoever
 started the query (a stage) finds its own work again; "" without one. Telling costs nothing
@@ -80,6 +81,12 @@ class Events:
             text = data.decode("utf-8", "replace")
             self._tell("log", id=op.digest.hex[:12], stream=stream, text=text)
 
+    def service(self, op: Exec, state: str, hostname: str) -> None:
+        """Tell how a service fares."""
+        if self._descriptor is not None:
+            name = f"{hostname} ({name_of(op, self.hidden)})"
+            self._tell("service", state=state, id=op.digest.hex[:12], name=name)
+
     def warning(self, text: str) -> None:
         """Say something once that a person should know."""
         text = self.hidden.text(text)
@@ -92,6 +99,14 @@ class Events:
         """Tell what a moving name was pinned to."""
         kind, name, value = row
         self._tell("pin", kind=kind, name=name, value=value)
+
+    def notice(self, text: str) -> None:
+        """Say something that a person wants to know."""
+        text = self.hidden.text(text)
+        if self._descriptor is None:
+            os.write(2, f"{text}\n".encode())
+        else:
+            self._tell("notice", text=text)
 
     def _tell(self, event: str, **fields: Any) -> None:
         if self._descriptor is None:

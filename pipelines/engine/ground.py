@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.engine.run.rooms import Host
+from pipelines.engine.run.lent import Host
 from pipelines.engine.sandbox.cabundle import ca_environment, find_bundle, host_environment
 
 __all__ = ["lay", "lent"]
@@ -33,16 +33,10 @@ def lay(root: Path, bundle: Path | None) -> Path:
     return root
 
 
-def lent(scratch: Path, environ: Mapping[str, str], home: Path, hostname: str) -> Host:
-    """Gather what the host lends to commands; files are made in `scratch`."""
+def lent(environ: Mapping[str, str], home: Path) -> Host:
+    """Gather what the host lends to commands."""
     bundle = find_bundle(environ)
-    resolv_conf, hosts = scratch / "resolv.conf", scratch / "hosts"
-    try:
-        resolv_conf.write_bytes(Path("/etc/resolv.conf").read_bytes())
-    except OSError:
-        resolv_conf.write_bytes(b"")
-    hosts.write_text(f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost\n")
     environment = host_environment(environ, str(home))
     if bundle is not None:
         environment |= ca_environment()
-    return Host(environment, bundle, resolv_conf, hosts)
+    return Host(environment, bundle)

@@ -13,6 +13,7 @@ process can not see is taken out and everything that it can see is written out:
     volatile    names enter the key, sorted; values never
     paths       absolute, without "." and ".."; relative ones start from the working directory
     platform    with the architecture's usual names
+    services    sorted by alias; their definitions and what these read, never their state
 
 `Op` does the rest: equal fields are equal keys.
 """
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.engine.errors import QueryError
-from pipelines.engine.op import Edge, Exec, Mount, SecretRef
+from pipelines.engine.op import Binding, Edge, Exec, Mount, SecretRef
 
 __all__ = [
     "DEFAULT_PATH",
@@ -77,6 +78,7 @@ def exec_op(
     mounts: Sequence[Mount] = (),
     secret_env: Sequence[tuple[str, SecretRef]] = (),
     volatile: Pairs = (),
+    services: Sequence[Binding] = (),
 ) -> Exec:
     """Make the op of a command: equal processes give equal ops.
 
@@ -107,6 +109,7 @@ def exec_op(
         expect=command.expect,
         volatile_names=tuple(sorted(name for name, _ in volatile)),
         volatile=tuple(sorted(volatile)),
+        services=tuple(sorted(services, key=lambda binding: binding.alias)),
     )
 
 

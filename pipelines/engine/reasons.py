@@ -13,6 +13,7 @@ Theory of operation
         root                the root filesystem, by what earlier commands made of it
         file                a file that is mounted: changed, new, gone
         mount               a whole mount: there or not, a cache volume or not
+        service             a service that is bound: what it runs, or a file of it
         cache volume        a volume that an earlier run filled is empty
         failed              nothing differs: it failed the last time, and failures are not kept
         evicted             nothing differs: the result is no longer in the store
@@ -26,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.engine.digest import Digest, digest_json
-from pipelines.engine.op import CacheMount, DirMount, Exec, Rootfs
-from pipelines.engine.result import Result, Snapshot, output
+from pipelines.engine.op import CacheMount, DirMount, Edge, Exec, HostService, Rootfs, Service
+from pipelines.engine.result import Result, Snapshot, content, output
 from pipelines.engine.tree import Tree
 
 __all__ = ["Portrait", "Reason", "family", "portrait", "reasons"]
@@ -86,7 +87,17 @@ def portrait(op: Exec, inputs: Sequence[Result]) -> Portrait:
         "image": _image(op),
         "root": list(root.layers) if isinstance(root, Snapshot) else [root.digest],
         "mounts": mounts,
+        "services": {bound.alias: _service(bound.service, by_edge) for bound in op.services},
     }
+
+
+def _service(service: Service | HostService, by_edge: Mapping[Edge, Result]) -> str:
+    """Name what a service is made of, the contents of its root and mounts included."""
+    if isinstance(service, HostService):
+        return f"host {service.host}"
+    process = service.process
+    read = [content(by_edge[edge], edge.output) for edge in process.inputs]
+    return digest_json([process.spec, read]).hex[:_SHORT]
 
 
 def _content(result: Result, mount: DirMount) -> dict[str, Any]:
@@ -178,6 +189,7 @@ def _differences(before: Portrait, now: Portrait) -> Iterator[Reason]:
         if (old := before["command"].get(name)) != value:
             yield Reason("command", name, *_words(old, value))
     yield from _named("environment", before["environment"], now["environment"])
+    yield from _named("service", before.get("services", {}), now["services"])
     for part in ("secrets", "volatile"):
         if before[part] != now[part]:
             yield Reason("environment", f"{part} variables", *_words(before[part], now[part]))

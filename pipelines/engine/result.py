@@ -43,7 +43,7 @@ class Ran:
     """A finished exec.
 
     `outputs` maps "" to the root filesystem and every writable mount's target to what it
-    became; the streams are blobs.
+    became; the streams are blobs. `network` is what it ran on: "private", "host" or "none".
     """
 
     outputs: Mapping[str, Snapshot]
@@ -51,6 +51,7 @@ class Ran:
     stdout: Digest
     stderr: Digest
     combined: Digest
+    network: str = ""
 
 
 Result = Tree | Snapshot | Ran
@@ -85,6 +86,7 @@ def to_json(result: Result) -> dict[str, Any]:
                 "stdout": result.stdout,
                 "stderr": result.stderr,
                 "combined": result.combined,
+                "network": result.network,
             }
 
 
@@ -104,6 +106,7 @@ def from_json(fields: Mapping[str, Any]) -> Snapshot | Ran:
         Digest(fields["stdout"]),
         Digest(fields["stderr"]),
         Digest(fields["combined"]),
+        fields.get("network", ""),
     )
 
 

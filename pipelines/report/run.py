@@ -127,7 +127,7 @@ class Run:
                     self._why(event)
                 case "log":
                     self._log(event)
-                case "warning" | "stderr":
+                case "warning" | "notice" | "stderr":
                     self._show(self._display.notice, str(event.get("text", "")).rstrip())
                 case "image":
                     text = f"image {event.get('reference')}: {event.get('state')}"

@@ -23,9 +23,10 @@ def phrase(reason: Mapping[str, str]) -> str:
         "command": f"the command's {what}",
         "environment": f"variable {what}",
         "image": "the image",
+        "service": f"service {what}",
     }.get(kind, what)
     before, after = reason.get("before", ""), reason.get("after", "")
-    if kind in {"file", "environment", "mount"} and not (before and after):
+    if kind in {"file", "environment", "mount", "service"} and not (before and after):
         return f"{subject} is {'new' if after else 'gone'}"
     return f"{subject} changed ({_short(before)} → {_short(after)})"
 

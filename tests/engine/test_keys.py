@@ -13,14 +13,17 @@ from pipelines.engine.keys import (
     normal_platform,
 )
 from pipelines.engine.op import (
+    Binding,
     CacheMount,
     CacheVolume,
     DirMount,
     Edge,
     Empty,
+    Endpoint,
     Scratch,
     SecretMount,
     SecretRef,
+    Service,
     TempMount,
     Write,
 )
@@ -191,3 +194,40 @@ def test_a_platform_has_one_spelling(given, found):
 def test_what_is_no_platform_is_refused(text):
     with pytest.raises(QueryError, match="expected os/arch"):
         normal_platform(text)
+
+
+def service(**changes):
+    process = exec_op(Command(("serve",)), **{**SPEC, **changes})
+    return Service(process, "db", (Endpoint(5432),), instance="one")
+
+
+BOUND = (Binding("db", service()),)
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        (),
+        (Binding("pg", service()),),
+        (Binding("db", service(env=(("A", "2"),))),),
+        (Binding("db", service(root=SOURCE)),),
+        (Binding("db", replace(service(), hostname="other")),),
+        (Binding("db", replace(service(), ports=(Endpoint(1),))),),
+        (*BOUND, Binding("web", service())),
+    ],
+)
+def test_a_bound_service_is_part_of_the_key(services):
+    assert key(services=services) != key(services=BOUND)
+
+
+def test_neither_order_of_bindings_nor_secret_values_of_a_service_are(monkeypatch):
+    more = Binding("web", service())
+    assert key(services=(*BOUND, more)) == key(services=(more, *BOUND))
+    again = replace(service(volatile=(("RUN", "8"), ("SHA", "x"))), instance="two")
+    assert key(services=(Binding("db", again),)) == key(services=BOUND)
+
+
+def test_what_a_service_reads_is_an_input_of_who_binds_it():
+    made = exec_op(COMMAND, **SPEC, services=BOUND)
+    own = exec_op(COMMAND, **SPEC)
+    assert made.inputs == (*own.inputs, *BOUND[0].service.process.inputs)

@@ -49,6 +49,7 @@ class Config:
     """The configuration; None for entrypoint and arguments that nobody set.
 
     `history` tells what was done since the base image, if a Dockerfile says so.
+    `chosen_args` says that the pipeline set the arguments, not the image.
     """
 
     env: Pairs = ()
@@ -56,6 +57,7 @@ class Config:
     user: str = ""
     entrypoint: tuple[str, ...] | None = None
     default_args: tuple[str, ...] | None = None
+    chosen_args: bool = False
     labels: Pairs = ()
     annotations: Pairs = ()
     ports: tuple[Port, ...] = ()

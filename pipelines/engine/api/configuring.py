@@ -136,12 +136,12 @@ def entrypoint(_session: Session, it: Container) -> tuple[str, ...]:
 
 def with_default_args(_session: Session, it: Container, *, args: tuple[str, ...]) -> Container:
     """Set the default arguments."""
-    return it.configured(default_args=args)
+    return it.configured(default_args=args, chosen_args=True)
 
 
 def without_default_args(_session: Session, it: Container) -> Container:
     """Unset the default arguments."""
-    return it.configured(default_args=None)
+    return it.configured(default_args=None, chosen_args=False)
 
 
 def default_args(_session: Session, it: Container) -> tuple[str, ...]:

@@ -14,7 +14,16 @@ from typing import ClassVar
 from pipelines.engine.api.config import Config
 from pipelines.engine.errors import PathError
 from pipelines.engine.keys import DEFAULT_PATH, absolute, expand
-from pipelines.engine.op import CacheMount, DirMount, Edge, Exec, Mount, SecretRef, TempMount
+from pipelines.engine.op import (
+    Binding,
+    CacheMount,
+    DirMount,
+    Edge,
+    Exec,
+    Mount,
+    SecretRef,
+    TempMount,
+)
 
 __all__ = ["Container", "Place"]
 
@@ -32,8 +41,9 @@ class Place:
 class Container:
     """A container.
 
-    `volatile` holds variables whose values key nothing; `last` is the last command, if any;
-    `image` is the reference that the root filesystem came from, untouched since.
+    `volatile` holds variables whose values key nothing; `services` are bound to later
+    commands; `last` is the last command, if any; `image` is the reference that the root
+    filesystem came from, untouched since.
     """
 
     TYPE: ClassVar[str] = "Container"
@@ -44,6 +54,7 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     secret_env: tuple[tuple[str, SecretRef], ...] = ()
     volatile: tuple[tuple[str, str], ...] = ()
+    services: tuple[Binding, ...] = ()
     last: Exec | None = None
     image: str = ""
 

@@ -6,11 +6,21 @@ leaves cancels what only it was waiting for. Errors are `EngineError`s.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pipelines.engine.accounts import Held, Limits, Wanted
-from pipelines.engine.op import Archive, Edge, GitAccess, HttpSource, Op
+from pipelines.engine.op import (
+    AnyService,
+    Archive,
+    Edge,
+    Forward,
+    GitAccess,
+    HttpSource,
+    Op,
+    Tunnel,
+)
 from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.result import Result
 from pipelines.engine.scrub import Hidden
@@ -206,4 +216,28 @@ class Engine(Protocol):
 
     async def export_file(self, tree: Tree, path: str, allow_parent_dir_path: bool) -> str:
         """Write a file tree to a host path and give the absolute path that was written."""
+        ...
+
+    async def start_service(self, service: AnyService) -> tuple[Forward, ...]:
+        """Start a service and keep it; give the ports of a tunnel."""
+        ...
+
+    async def stop_service(self, service: AnyService, kill: bool) -> None:
+        """Stop a service and wait until it is over."""
+        ...
+
+    async def until_over(self, service: AnyService) -> None:
+        """Wait until a service that was started is over, and raise what ended it."""
+        ...
+
+    def open_tunnel(self, tunnel: Tunnel) -> tuple[Forward, ...] | None:
+        """Give the ports of a tunnel that was started; None for one that was not."""
+        ...
+
+    def reach(self, service: AnyService, port: int) -> AbstractAsyncContextManager[tuple[str, int]]:
+        """Hold a service; give an address on this machine behind which its port is."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Tell people something."""
         ...

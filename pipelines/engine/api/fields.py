@@ -42,6 +42,9 @@ _OBJECTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "withEnvFileVariables": Field("envfile", "into_container"),
         "withUnixSocket": Field("socket", "with_unix_socket"),
         "withoutUnixSocket": mounting.without_mount,
+        "asService": Field("service", "as_service"),
+        "up": Field("service", "container_up"),
+        "withServiceBinding": Field("service", "with_service_binding"),
     },
     "DiffStat": Table("changeset", "STAT"),
     "Directory": {
@@ -71,14 +74,19 @@ _OBJECTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "GitRef": git.REF,
     "GitRepository": git.REPOSITORY,
     "HealthcheckConfig": values.HEALTHCHECK,
-    "Host": host.FIELDS,
     "JSONValue": Table("jsonvalue"),
+    "Host": {
+        **host.FIELDS,
+        "service": Field("service", "host_service"),
+        "tunnel": Field("service", "host_tunnel"),
+    },
     "Label": values.NAMED,
     "Port": values.PORT,
     "SearchResult": Table("searching", "RESULT"),
     "SearchSubmatch": Table("searching", "SUBMATCH"),
     "Secret": secret.FIELDS,
     "Socket": {},
+    "Service": Table("service"),
     "Stat": values.STAT,
 }
 _LOADERS = {f"load{kind}FromID": root.loader(kind) for kind in _OBJECTS}

@@ -69,6 +69,7 @@ def _run(it: Container, command: Command) -> Container:
         mounts=it.mounts,
         secret_env=it.secret_env,
         volatile=it.volatile,
+        services=it.services,
     )
 
     def after(mount: Mount) -> Mount:

@@ -7,15 +7,23 @@ from typing import ClassVar
 from pipelines.engine.op.base import UNKEYED, Edge, Op
 
 __all__ = [
+    "AnyService",
+    "Binding",
     "CacheMount",
     "CacheVolume",
+    "Check",
     "DirMount",
+    "Endpoint",
     "Exec",
+    "Forward",
+    "HostService",
     "Mount",
     "SecretMount",
     "SecretRef",
+    "Service",
     "SocketMount",
     "TempMount",
+    "Tunnel",
 ]
 
 
@@ -96,13 +104,89 @@ class SocketMount:
 Mount = DirMount | CacheMount | TempMount | SecretMount | SocketMount
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A port that a service listens on; `checked` says that it is waited for."""
+
+    port: int
+    protocol: str = "TCP"
+    checked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A command that succeeds when a service is ready; times in seconds, 0 for the default."""
+
+    args: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A command that runs while others use it.
+
+    It is no input: what it *does* can not be known. What defines it is part of the key of
+    whoever binds it, with the contents of its root and mounts, so `process` is a value here
+    and its inputs are inputs of the op that holds it. `instance` tells services apart that
+    differ in nothing but secret values.
+    """
+
+    process: "Exec"
+    hostname: str
+    ports: tuple[Endpoint, ...] = ()
+    check: Check | None = None
+    stop_signal: str = ""
+    instance: str = field(default="", metadata=UNKEYED)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """One port passed on to another; `frontend` 0 is any free one."""
+
+    frontend: int
+    backend: int
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class HostService:
+    """Ports of the machine, seen as a service's: `frontend` is passed on to its `backend`."""
+
+    host: str
+    forwards: tuple[Forward, ...]
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A service's ports on the machine's loopback; `native` keeps their numbers."""
+
+    service: "Service | HostService"
+    forwards: tuple[Forward, ...]
+    native: bool = False
+
+
+AnyService = Service | HostService | Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A name by which a command reaches a service."""
+
+    alias: str
+    service: Service | HostService
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Exec(Op):
     """Run a command in a container.
 
     `env` is sorted by name, complete (the default PATH included) and free of secrets.
     Outputs: "" is the root filesystem, a mount's target the snapshot that it became.
-    `expect` is SUCCESS, FAILURE or ANY.
+    `expect` is SUCCESS, FAILURE or ANY. `network` is what was asked for: "private", "host" or
+    "none"; where no private network can be had, "private" runs on the machine's, which takes
+    nothing away that a command may count on, so it makes no difference to the key.
     """
 
     slotted: ClassVar[bool] = True
@@ -120,6 +204,7 @@ class Exec(Op):
     redirect_stdout: str = ""
     redirect_stderr: str = ""
     expect: str = "SUCCESS"
-    network: str = "host"
+    network: str = "private"
+    services: tuple[Binding, ...] = ()
     volatile_names: tuple[str, ...] = ()
     volatile: tuple[tuple[str, str], ...] = field(default=(), repr=False, metadata=UNKEYED)

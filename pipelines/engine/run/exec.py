@@ -1,7 +1,8 @@
 """Executing a command: an `Exec` op and its inputs in, a `Ran` out.
 
 Theory of operation
-    1. *Open* the cache volumes (a LOCKED one waits here for its turn).
+    1. *Start* the services that it is bound to, and wait until they are ready; *open* the
+       cache volumes (a LOCKED one waits here for its turn); *connect* it to a network.
     2. *Assemble*, in a thread: an active snapshot of the root filesystem over the ground, one
        more for every writable mount, mount points, secrets on the session's tmpfs, the user
        from the root's own /etc/passwd. Nothing of it is seen by anyone else.
@@ -14,8 +15,7 @@ Theory of operation
     nothing behind but its error.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -26,13 +26,16 @@ from anyio import to_thread
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ExecFailed
 from pipelines.engine.events import Events
-from pipelines.engine.op import CacheMount, CacheVolume, Exec, SecretMount
+from pipelines.engine.op import Exec
 from pipelines.engine.result import Ran, Result, Snapshot, output
 from pipelines.engine.run import relay
-from pipelines.engine.run.rooms import Room, Rooms, Secrets
+from pipelines.engine.run.holding import Owner, Volumes, held, secrets_of
+from pipelines.engine.run.lent import Plug
+from pipelines.engine.run.plugs import Plugs
+from pipelines.engine.run.rooms import Room, Rooms
+from pipelines.engine.run.services import Services, watched
 from pipelines.engine.run.streams import TAIL, Spool, Streams, patterns
 from pipelines.engine.sandbox.base import Sandbox
-from pipelines.engine.tree import Tree
 
 __all__ = ["Execs", "Store"]
 
@@ -49,20 +52,9 @@ class Store(Protocol):
         ...
 
 
-class Volumes(Protocol):
-    """Where cache volumes live."""
-
-    def open(self, volume: CacheVolume) -> AbstractAsyncContextManager[Path]:
-        """Hold a volume for the length of a `with` block."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Execs:
-    """Runs `Exec` ops. `permits` bounds the rooms that stand at once: a few more than run.
-
-    `owner` spells an owner in numbers, as the users of a root filesystem have them.
-    """
+    """Runs `Exec` ops. `permits` bounds the rooms that stand at once: a few more than run."""
 
     rooms: Rooms
     sandbox: Sandbox
@@ -70,7 +62,9 @@ class Execs:
     blobs: Store
     events: Events
     permits: anyio.Semaphore
-    owner: Callable[[str, Tree | Snapshot], str]
+    owner: Owner
+    services: Services
+    plugs: Plugs
 
     async def run(self, op: Exec, inputs: Sequence[Result], slot: anyio.Semaphore) -> Ran:
         """Run a command, itself in a slot.
@@ -78,29 +72,32 @@ class Execs:
         Raises:
             ExecFailed: it ended with an exit code that `op.expect` does not allow.
             SandboxError: the host can not run it.
+            ServiceFailed: a service that it is bound to did not start, or ended meanwhile.
         """
         root = output(inputs[0], op.inputs[0].output)
-        async with self._volumes(op, root) as volumes, self.permits:
-            secrets = await self._secrets(op)
-            room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets)
+        async with (
+            self.services.bound(op.services) as bound,
+            held(self.volumes, op, root, self.owner) as volumes,
+            self.permits,
+            self.plugs.command(op, bound) as plug,
+        ):
+            secrets = await secrets_of(op, self.events)
+            room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets, plug)
             try:
-                return await self._inside(op, room, patterns(secrets.values()), slot)
+                async with watched([live for _, live in bound]):
+                    return await self._inside(op, room, patterns(secrets.values()), slot, plug)
             finally:
                 if not room.over:
                     with anyio.CancelScope(shield=True):
                         await to_thread.run_sync(room.clear)
 
-    async def _secrets(self, op: Exec) -> Secrets:
-        """Ask for the secrets' values, in a thread: a program may have to be run for one."""
-        if not op.secret_env and not any(isinstance(m, SecretMount) for m in op.mounts):
-            return Secrets()
-        secrets = await to_thread.run_sync(Secrets.fetch, op, abandon_on_cancel=True)
-        for value in secrets.values():
-            self.events.hidden.add(value)
-        return secrets
-
     async def _inside(
-        self, op: Exec, room: Room, hidden: tuple[bytes, ...], slot: anyio.Semaphore
+        self,
+        op: Exec,
+        room: Room,
+        hidden: tuple[bytes, ...],
+        slot: anyio.Semaphore,
+        plug: Plug,
     ) -> Ran:
         streams = Streams(room.file, hidden, lambda s, d: self.events.log(op, s, d))
         try:
@@ -111,10 +108,11 @@ class Execs:
                     ended = await self.sandbox.run(room.spec, streams.on_stdout, streams.on_stderr)
                 seconds = round(anyio.current_time() - began, 3)
             streams.close()
-            self.events.exec(op, "finished", exit=ended.code, seconds=seconds)
+            self.events.exec(op, "finished", exit=ended.code, seconds=seconds, network=plug.network)
             if not _expected(op.expect, ended.code):
                 raise _failure(op, ended.code, streams)
-            return await to_thread.run_sync(self._collect, op, room, streams, ended.code)
+            ran = await to_thread.run_sync(self._collect, op, room, streams, ended.code)
+            return replace(ran, network=plug.network)
         finally:
             streams.drop()
 
@@ -129,26 +127,6 @@ class Execs:
         outputs = {name: Snapshot(layers) for name, layers in room.commit().items()}
         room.clear()
         return Ran(outputs, code, stdout, stderr, combined)
-
-    @asynccontextmanager
-    async def _volumes(self, op: Exec, root: Tree | Snapshot) -> AsyncIterator[Mapping[str, Path]]:
-        """Hold every cache volume of the exec; one order for all, so that no two wait in a ring."""
-        async with AsyncExitStack() as stack:
-            held: dict[tuple[str, str], Path] = {}
-            mounts = [m for m in op.mounts if isinstance(m, CacheMount)]
-            for volume in sorted((m.volume for m in mounts), key=_order):
-                # Mounted twice it is one volume: a LOCKED one would wait for itself.
-                if (volume.namespace, volume.key) not in held:
-                    owner = volume.owner and self.owner(volume.owner, root)
-                    opened = self.volumes.open(replace(volume, owner=owner))
-                    path = await stack.enter_async_context(opened)
-                    held[volume.namespace, volume.key] = path
-            yield {m.target: held[m.volume.namespace, m.volume.key] for m in mounts}
-
-
-def _order(volume: CacheVolume) -> tuple[str, str, int]:
-    """Sort by name, and of several ways to share one volume the strictest first."""
-    return volume.namespace, volume.key, ("LOCKED", "PRIVATE", "SHARED").index(volume.sharing)
 
 
 def _expected(expect: str, code: int) -> bool:

@@ -27,6 +27,7 @@ from pipelines.engine.errors import PathError, SandboxError
 from pipelines.engine.op import CacheMount, DirMount, Exec, SecretMount, SocketMount, TempMount
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.run import relay
+from pipelines.engine.run.lent import Host, Plug, Secrets
 from pipelines.engine.run.places import Place, Stubs, innermost, put
 from pipelines.engine.sandbox import cabundle, users
 from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
@@ -35,9 +36,8 @@ from pipelines.engine.snapshots import inroot
 from pipelines.engine.snapshots.base import Active, Snapshots
 from pipelines.engine.tree import Tree
 
-__all__ = ["HOSTNAME", "Host", "Room", "Rooms", "Secrets"]
+__all__ = ["Room", "Rooms"]
 
-HOSTNAME = "dagger"
 ROOT = User(0, 0, (), "/root")
 CA_PATH = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -48,40 +48,6 @@ class Layers(Protocol):
     def layer_of(self, tree: Tree, owner: str = "") -> str:
         """Put a tree on disk as a layer and give its id."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The values of an exec's secrets: by variable name, and by mount target."""
-
-    env: tuple[tuple[str, bytes], ...] = ()
-    files: tuple[tuple[str, bytes], ...] = ()
-
-    @classmethod
-    def fetch(cls, op: Exec) -> "Secrets":
-        """Ask for every value, now that a command is about to start."""
-        return cls(
-            tuple((name, ref.value()) for name, ref in op.secret_env),
-            tuple((m.target, m.secret.value()) for m in op.mounts if isinstance(m, SecretMount)),
-        )
-
-    def values(self) -> list[bytes]:
-        """List the values, for the scrubber."""
-        return [value for _, value in (*self.env, *self.files)]
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What the host lends to every exec; none of it is ever part of a key.
-
-    `environment` holds defaults for variables that the exec does not set; `ca_bundle` the
-    host's certificates, `resolv_conf` and `hosts` the files as execs see them.
-    """
-
-    environment: Mapping[str, str]
-    ca_bundle: Path | None
-    resolv_conf: Path
-    hosts: Path
 
 
 @dataclass(slots=True)
@@ -180,9 +146,11 @@ class Rooms:
         inputs: Sequence[Result],
         volumes: Mapping[str, Path],
         secrets: Secrets,
+        plug: Plug,
     ) -> Room:
         """Assemble the room of an exec; blocks."""
-        sources = dict(zip(_targets(op), _outputs(op, inputs), strict=True))
+        # After the exec's own inputs come those of its services; `zip` stops before them.
+        sources = dict(zip(_targets(op), _outputs(op, inputs), strict=False))
         root = sources.pop("")
         assert isinstance(root, Snapshot)
         scratch = self.scratch / f"x{next(self.count)}"
@@ -192,7 +160,8 @@ class Rooms:
             _check_places(active.path)
             room.user = _user(active.path, op.user)
             self._furnish(room, op, sources, volumes, secrets)
-            room.spec = self._spec(room, op, secrets)
+            self._connect(room, op, plug)
+            room.spec = self._spec(room, op, secrets, plug)
         except BaseException:
             room.clear()
             raise
@@ -222,11 +191,13 @@ class Rooms:
                     room.mount(mount.target, path, readonly=True)
                 case SocketMount():
                     room.mount(mount.target, self._socket(room, mount))
-        lent = {"/etc/resolv.conf": self.host.resolv_conf, "/etc/hosts": self.host.hosts}
-        for target, original in lent.items():
+
+    def _connect(self, room: Room, op: Exec, plug: Plug) -> None:
+        """Place copies of the files that name hosts: a command may write to them."""
+        files = {"/etc/resolv.conf": plug.resolv_conf, "/etc/hosts": plug.hosts}
+        for target, text in files.items():
             if not any(m.target == target for m in op.mounts):
-                copy = self._small(room, original.read_bytes(), 0o644)
-                room.mount(target, copy)
+                room.mount(target, self._small(room, text, 0o644))
 
     def _tree(self, room: Room, mount: DirMount, source: Tree | Snapshot) -> Path:
         """Put a directory or file on disk for one exec."""
@@ -275,7 +246,7 @@ class Rooms:
             os.close(descriptor)
         return path
 
-    def _spec(self, room: Room, op: Exec, secrets: Secrets) -> Spec:
+    def _spec(self, room: Room, op: Exec, secrets: Secrets, plug: Plug) -> Spec:
         mounts: list[Bind | Tmpfs] = [
             Tmpfs(p.target, p.size)
             if p.source is None
@@ -297,10 +268,11 @@ class Rooms:
             gid=room.user.gid,
             groups=room.user.groups,
             mounts=tuple(mounts),
-            hostname=HOSTNAME,
+            hostname=plug.hostname,
             stdin=_stdin(room, op),
             network="none" if op.network == "none" else "host",
             platform=op.platform,
+            inside=plug.inside,
         )
 
     def _certificates(self, room: Room) -> Path:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.engine.op import CacheVolume, Edge
+from pipelines.engine.op import CacheMount, CacheVolume, Edge, Exec, Op
 from pipelines.engine.tree import Tree
 
 __all__ = ["Seeds"]
@@ -54,6 +54,13 @@ class Seeds:
         # A PRIVATE user may find the volume taken, and then makes one more.
         if volume.sharing == "PRIVATE" or not self._exists(volume):
             self._ready[volume.namespace, volume.key] = await self._solve(volume.seed)
+
+    async def prepare(self, op: Op) -> None:
+        """Solve the seeds of an exec's volumes."""
+        if isinstance(op, Exec):
+            for mount in op.mounts:
+                if isinstance(mount, CacheMount):
+                    await self.ready(mount.volume)
 
     @asynccontextmanager
     async def open(self, volume: CacheVolume) -> AsyncIterator[Path]:

@@ -29,7 +29,6 @@ from pipelines.engine.events import Events, name_of
 from pipelines.engine.op import (
     Apply,
     Archive,
-    CacheMount,
     Exec,
     Extract,
     GitTree,
@@ -85,10 +84,7 @@ class Run:
 
     async def before(self, op: Op) -> None:
         """Solve the seeds of cache volumes that do not exist yet."""
-        if isinstance(op, Exec):
-            for mount in op.mounts:
-                if isinstance(mount, CacheMount) and mount.volume.seed is not None:
-                    await self.seeds.ready(mount.volume)
+        await self.seeds.prepare(op)
 
     async def run(self, op: Op, inputs: Sequence[Result], slot: anyio.Semaphore) -> Result:
         """Execute an op, what costs most of it in a slot.

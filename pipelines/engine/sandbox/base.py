@@ -9,9 +9,11 @@ The command sees `env` and nothing of the engine's own environment, arguments or
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
-__all__ = ["Bind", "Exit", "Sandbox", "Spec", "Tmpfs"]
+__all__ = ["Bind", "Exit", "Inside", "Running", "Sandbox", "Spec", "Tmpfs"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,17 @@ class Tmpfs:
     mode: int = 0o1777
 
 
+class Inside(Protocol):
+    """A thread in another network namespace, which lives longer than what it starts."""
+
+    def do(self, function: Callable[[], T]) -> T:
+        """Call a function on the thread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A command to run.
+    """A command to run; it starts on the thread `inside`, in the network that this is in.
 
     `env` may hold secrets: it must reach the command's environment and no other place.
     `umask` and limits follow the engine's. `stdin` is the path of a file or None for empty.
@@ -53,6 +63,7 @@ class Spec:
     stdin: str | None = None
     network: Literal["host", "none"] = "host"
     platform: str = ""
+    inside: Inside | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,14 @@ class Exit:
     """How a command ended: its exit code, 128 + n for signal n."""
 
     code: int
+
+
+class Running(Protocol):
+    """A command that was started."""
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to the command itself; False if it does not run yet or any more."""
+        ...
 
 
 class Sandbox(Protocol):
@@ -70,8 +89,9 @@ class Sandbox(Protocol):
         spec: Spec,
         stdout: Callable[[bytes], None],
         stderr: Callable[[bytes], None],
+        started: Callable[[Running], None] | None = None,
     ) -> Exit:
-        """Run to the end, handing over output as it comes; both callbacks are cheap.
+        """Run to the end, handing over output as it comes; the callbacks are cheap.
 
         Cancelling the call kills the whole process tree and returns only when it is gone.
 

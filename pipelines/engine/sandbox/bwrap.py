@@ -6,14 +6,14 @@ for; so a run costs the loop one registration however much happens in it.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox import argv
 from pipelines.engine.sandbox import binary as binaries
-from pipelines.engine.sandbox.base import Exit, Spec
+from pipelines.engine.sandbox.base import Exit, Running, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
 from pipelines.engine.sandbox.emulation import emulator
 from pipelines.engine.sandbox.guard import Guard
@@ -59,7 +59,13 @@ class Bubblewrap:
             if fd is not None:
                 os.close(fd)
 
-    async def run(self, spec: Spec, stdout: Sink, stderr: Sink) -> Exit:
+    async def run(
+        self,
+        spec: Spec,
+        stdout: Sink,
+        stderr: Sink,
+        started: Callable[[Running], None] | None = None,
+    ) -> Exit:
         """Run to the end; see `Sandbox.run`."""
         preamble = Preamble(stderr)
         out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
@@ -72,6 +78,8 @@ class Bubblewrap:
         finally:
             os.close(out[1])
             os.close(err[1])
+        if started is not None:
+            started(process)
         try:
             code = await _finish(process, {out[0]: stdout, err[0]: preamble.write})
         finally:
@@ -95,16 +103,21 @@ class Bubblewrap:
             args = _memory("args", argv.encode(options))
             opened.append(args)
             passed = (fds.seccomp, fds.status, fds.userns, fds.binary, args)
-            process = launch(
-                ["bwrap", "--args", str(args), "--", *spec.args],
-                executable=self._executable,
-                env=self._env,
-                stdio=(stdin, out, err),
-                fds=[fd for fd in passed if fd is not None],
-                status=status[0],
-                identity=_identity(spec, self._mode),
-                group=self._guard.group,
-            )
+            identity = _identity(spec, self._mode)
+
+            def start() -> Process:
+                return launch(
+                    ["bwrap", "--args", str(args), "--", *spec.args],
+                    executable=self._executable,
+                    env=self._env,
+                    stdio=(stdin, out, err),
+                    fds=[fd for fd in passed if fd is not None],
+                    status=status[0],
+                    identity=identity,
+                    group=self._guard.group,
+                )
+
+            process = start() if spec.inside is None else spec.inside.do(start)
         except OSError as exc:
             os.close(status[0])
             raise SandboxError(

@@ -38,6 +38,7 @@ class Process:
         self._popen = popen
         self._monitor = os.pidfd_open(popen.pid)
         self._first: int | None = None
+        self._inside = 0
         self._status = status
         self._said = b""
 
@@ -79,6 +80,13 @@ class Process:
                 return int(document["exit-code"])
         return None
 
+    def signal(self, number: int) -> bool:
+        """Send a signal to the command, the one child that pid 1 started."""
+        if self._first is None or gone(self._first):
+            return False
+        found = [_signal_child(pid, self._inside, number) for pid in _children(self._inside)]
+        return any(found)
+
     def kill(self) -> None:
         """Kill pid 1 and the monitor; the kernel kills all else in the namespace."""
         for fd in (self._first, self._monitor):
@@ -102,7 +110,8 @@ class Process:
     def _watch_first(self) -> None:
         for document in _documents(self._said):
             if "child-pid" in document:
-                self._first = _open_verified(document["child-pid"], document.get("pid-namespace"))
+                self._inside = int(document["child-pid"])
+                self._first = _open_verified(self._inside, document.get("pid-namespace"))
 
 
 def launch(
@@ -177,6 +186,34 @@ def _signal(fd: int) -> None:
         signal.pidfd_send_signal(fd, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def _children(parent: int) -> list[int]:
+    """List a process's children; all of /proc is looked at where the kernel keeps no list."""
+    try:
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _signal_child(pid: int, parent: int, number: int) -> bool:
+    """Signal a process if it still is the child that was meant."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            meant = int(file.read().rpartition(")")[2].split()[1]) == parent
+        if meant:
+            signal.pidfd_send_signal(fd, number)
+    except OSError:
+        return False
+    else:
+        return meant
+    finally:
+        os.close(fd)
 
 
 def _collect(fd: int) -> None:

@@ -73,6 +73,8 @@ class FakeEngine:
         self.warnings.append(text)
 
     store: FakeStore = field(default_factory=FakeStore)
+    started: list[Any] = field(default_factory=list)
+    noticed: list[str] = field(default_factory=list)
 
     async def solve(self, op):
         await anyio.lowlevel.checkpoint()
@@ -213,6 +215,25 @@ class FakeEngine:
 
     async def read(self, entry, limit):
         return self.blobs["sha256:" + entry.content][:limit]
+
+    async def start_service(self, service):
+        self.started.append(service)
+        return ()
+
+    async def stop_service(self, service, kill):
+        self.started.remove(service)
+
+    async def until_over(self, service):
+        await anyio.sleep_forever()
+
+    def open_tunnel(self, tunnel):
+        return tunnel.forwards if tunnel in self.started else None
+
+    def reach(self, service, port):
+        raise NotImplementedError
+
+    def notice(self, text):
+        self.noticed.append(text)
 
     async def export_tree(self, tree, path, wipe):
         self.exported.append((sorted(tree), path, wipe))

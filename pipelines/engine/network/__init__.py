@@ -1,0 +1,1 @@
+"""Private networks: a mechanism that knows namespaces, addresses and sockets, and no ops."""
