@@ -9,7 +9,7 @@ from pipelines.engine.api.directory import Directory
 from pipelines.engine.api.file import File
 from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import fields_of
-from pipelines.engine.op import Apply, Diff, Edge, Empty, Patch, Write, WritePatch
+from pipelines.engine.op import Apply, Copy, Diff, Edge, Empty, Merge, Patch, Write, WritePatch
 from pipelines.engine.tree import Tree
 
 __all__ = ["FIELDS", "STAT", "Changeset", "DiffStat"]
@@ -63,6 +63,29 @@ def with_patch(_session: Session, it: Directory, *, patch: str) -> Directory:
 def with_patch_file(_session: Session, it: Directory, *, patch: File) -> Directory:
     """Apply a patch that is a file."""
     return Directory(Edge(Patch(it.edge, patch.edge)))
+
+
+def with_changesets(
+    _session: Session, it: Changeset, *, changes: tuple[Changeset, ...], on_conflict: str
+) -> Changeset:
+    """Add what others did, line by line where several changed one file."""
+    if not changes:
+        return it
+    all_ = (it, *changes)
+    before = it.before.edge
+    for other in changes:
+        if other.before.edge != before:
+            before = Edge(Copy(before, other.before.edge, ""))
+    lowers, uppers = (one.before.edge for one in all_), (one.after.edge for one in all_)
+    after = Merge(before, tuple(lowers), tuple(uppers), on_conflict)
+    return Changeset(Directory(before), Directory(Edge(after)))
+
+
+def with_changeset(
+    session: Session, it: Changeset, *, changes: Changeset, on_conflict: str
+) -> Changeset:
+    """Add what another did."""
+    return with_changesets(session, it, changes=(changes,), on_conflict=on_conflict)
 
 
 async def _trees(session: Session, it: Changeset) -> tuple[Tree, Tree]:
@@ -137,6 +160,8 @@ FIELDS: dict[str, Callable[..., Any]] = {
     "modifiedPaths": modified_paths,
     "removedPaths": removed_paths,
     "sync": sync,
+    "withChangeset": with_changeset,
+    "withChangesets": with_changesets,
 }
 STAT = fields_of(
     ("addedLines", "added_lines"),

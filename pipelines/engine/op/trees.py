@@ -19,6 +19,7 @@ __all__ = [
     "Filter",
     "Link",
     "MakeDir",
+    "Merge",
     "Patch",
     "Remove",
     "Rename",
@@ -187,6 +188,16 @@ class Apply(Op):
     base: Edge
     lower: Edge
     upper: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merge(Op):
+    """Do to a tree what was done between several pairs of trees; `conflict` says how they merge."""
+
+    base: Edge
+    lowers: tuple[Edge, ...]
+    uppers: tuple[Edge, ...]
+    conflict: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

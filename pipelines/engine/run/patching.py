@@ -2,21 +2,39 @@
 
 import posixpath
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipelines.engine import treeops
 from pipelines.engine.changes import between, diffs
 from pipelines.engine.errors import PathError, QueryError
+from pipelines.engine.op import Apply, Merge, Op, Patch, WritePatch
 from pipelines.engine.run.contents import Contents
+from pipelines.engine.run.merging import merged
 from pipelines.engine.text.diffs import LINK, render
 from pipelines.engine.text.patches import FilePatch, apply
 from pipelines.engine.text.patchread import read
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
 
-__all__ = ["PATCH_NAME", "changed", "patched", "written"]
+__all__ = ["PATCH_NAME", "changed", "patched", "rework", "written"]
 
 PATCH_NAME = "diff.patch"
+
+
+def rework(op: Op, base: Tree, others: Sequence[Tree], files: Contents) -> Tree:
+    """Run one of the operations that compare or change contents."""
+    match op:
+        case WritePatch():
+            return written(base, others[0], files)
+        case Apply():
+            return changed(base, others[0], others[1])
+        case Patch():
+            return patched(base, _reader(files)(others[0].file[1]), files)
+        case Merge():
+            pairs = zip(others[: len(op.lowers)], others[len(op.lowers) :], strict=True)
+            sides = [changed(base, lower, upper) for lower, upper in pairs]
+            return merged(base, sides, op.conflict, files)
+    raise TypeError(f"not an operation on contents: {type(op).__name__}")
 
 
 def written(before: Tree, after: Tree, files: Contents) -> Tree:

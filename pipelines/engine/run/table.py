@@ -34,6 +34,7 @@ from pipelines.engine.op import (
     GitTree,
     HostTree,
     HttpFile,
+    Merge,
     Op,
     Patch,
     Rootfs,
@@ -126,7 +127,7 @@ class Run:
                 return await self.world.make(op, local, slot)
             case _:
                 values = [output(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)]
-                quick = not isinstance(op, Apply | Patch | WritePatch)
+                quick = not isinstance(op, Apply | Merge | Patch | WritePatch)
                 if quick and all(isinstance(value, Tree) for value in values):
                     return self.trees.run(op, values)
                 return await to_thread.run_sync(self.trees.run, op, values)

@@ -118,7 +118,7 @@ class Trees:
                 return copying.put(self, op, inputs[0], pieces)
             case ops.Lay():
                 return copying.lay(*inputs)
-            case ops.Apply() | ops.Patch() | ops.WritePatch():
+            case ops.Apply() | ops.Merge() | ops.Patch() | ops.WritePatch():
                 return self._rework(op, inputs)
         raise TypeError(f"not an operation on trees: {type(op).__name__}")
 
@@ -267,19 +267,14 @@ class Trees:
         made = self.files.write(text, entry.mode, entry.uid, entry.gid, entry.mtime)
         return Tree({name: made})
 
-    def _rework(self, op: ops.Apply | ops.Patch | ops.WritePatch, inputs: Sequence[Value]) -> Value:
+    def _rework(self, op: ops.Op, inputs: Sequence[Value]) -> Value:
         """Make another tree of the base; of a snapshot, a layer with the difference."""
-        from pipelines.engine.run.patching import changed, patched, written
+        from pipelines.engine.run.patching import rework
 
         base = inputs[0]
-        before, *trees = (self.tree(one) for one in inputs)
-        if isinstance(op, ops.WritePatch):
-            return written(before, trees[0], self.files)
-        if isinstance(op, ops.Apply):
-            after = changed(before, *trees)
-        else:
-            after = patched(before, self._bytes(trees[0].file[1]), self.files)
-        if isinstance(base, Tree):
+        before, *others = (self.tree(one) for one in inputs)
+        after = rework(op, before, others, self.files)
+        if isinstance(base, Tree) or not isinstance(op, ops.Apply | ops.Patch):
             return after
         gone = [p for p, e in before.items() if p not in after or after[p].kind != e.kind]
         return self._add(self._unlinked(base, gone), treeops.diff(before, after))

@@ -157,12 +157,8 @@ class FakeEngine:
                 return Tree(
                     {name: self.entry(data.replace(op.search, op.replacement, count).encode())}
                 )
-            case ops.Apply():
-                return patching.changed(*inputs)
-            case ops.Patch():
-                return patching.patched(inputs[0], self._read(inputs[1].file[1]), self)
-            case ops.WritePatch():
-                return patching.written(*inputs, self)
+            case ops.Apply() | ops.Merge() | ops.Patch() | ops.WritePatch():
+                return patching.rework(op, inputs[0], inputs[1:], self)
         raise AssertionError(op)
 
     def _put(self, op, base, *pieces):

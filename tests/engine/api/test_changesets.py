@@ -69,3 +69,52 @@ def test_a_changeset_is_exported_with_what_went(changes, engine, tmp_path):
 
 def test_syncing_a_changeset_gives_its_id(changes):
     assert changes("sync") == changes("id")
+
+
+def changeset(ask, base, **files):
+    query = "query($b:ID!){loadDirectoryFromID(id:$b){%schanges(from:$b){id}%s}}"
+    writes = [f'withNewFile(path:"{name}",contents:"{text}"){{' for name, text in files.items()]
+    return ask(query % ("".join(writes), "}" * len(writes)), b=base)
+
+
+@pytest.fixture
+def base(ask):
+    return ask('{directory{withNewFile(path:"f",contents:"1\\n2\\n3\\n4\\n5\\n"){id}}}')
+
+
+def test_changesets_are_merged_line_by_line(ask, base):
+    one = changeset(ask, base, f="one\\n2\\n3\\n4\\n5\\n", new="n")
+    two = changeset(ask, base, f="1\\n2\\n3\\n4\\nfive\\n")
+    query = "query($o:ID!,$t:ID!){loadChangesetFromID(id:$o){withChangeset(changes:$t){%s}}}"
+    text = ask(query % 'after{file(path:"f"){contents}}', o=one, t=two)
+    assert text == "one\n2\n3\n4\nfive\n"
+    assert ask(query % "addedPaths", o=one, t=two) == ["new"]
+    many = "query($o:ID!,$t:ID!){loadChangesetFromID(id:$o){withChangesets(changes:[$t,$o]){modifiedPaths}}}"
+    assert ask(many, o=one, t=two) == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("conflict", "text"),
+    [
+        ("PREFER_OURS", "one\n2\n3\n4\n5\n"),
+        ("PREFER_THEIRS", "ONE\n2\n3\n4\n5\n"),
+        (
+            "LEAVE_CONFLICT_MARKERS",
+            "<<<<<<< HEAD\none\n=======\nONE\n>>>>>>> theirs\n2\n3\n4\n5\n",
+        ),
+        ("FAIL", None),
+        ("FAIL_EARLY", None),
+    ],
+)
+def test_a_conflict_is_settled_as_it_was_asked_for(ask, refused, base, conflict, text):
+    one = changeset(ask, base, f="one\\n2\\n3\\n4\\n5\\n")
+    two = changeset(ask, base, f="ONE\\n2\\n3\\n4\\n5\\n")
+    query = (
+        "query($o:ID!,$t:ID!){loadChangesetFromID(id:$o){withChangeset(changes:$t,onConflict:"
+        + conflict
+        + '){after{file(path:"f"){contents}}}}}'
+    )
+    if text is None:
+        assert "both changeset" in refused(query, o=one, t=two)["message"]
+    else:
+        assert ask(query, o=one, t=two) == text
