@@ -53,6 +53,7 @@ ENGINE = {
     "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
     "relock": {"images", "run", "snapshots", "sources", "store"},
     "upkeep": {"snapshots", "store"},
+    "checkup": {"sandbox", "snapshots", "store"},
     "keeper": {"store", "upkeep"},
     # The composition root; `ground` is the part of it that roots stand on.
     "ground": {"run", "sandbox"},

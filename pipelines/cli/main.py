@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": ("pipelines.cli.explain", "Say what the last run here ran, and why."),
     "lock": ("pipelines.cli.lock", "Write what tags stand for now to pipelines.lock."),
     "cache": ("pipelines.cli.cache", "Show, prune or verify the embedded engine's store."),
+    "doctor": ("pipelines.cli.doctor", "Say what works on this machine, and what is missing."),
     "session": (
         "pipelines.engine.session",
         "Serve Dagger's session protocol, for any SDK program.",

@@ -8,7 +8,7 @@ from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox import binary
 from pipelines.engine.sandbox.namespace import enter
 
-__all__ = ["Finding", "probe"]
+__all__ = ["Finding", "probe", "program", "switches", "tried"]
 
 _SWITCHES = {
     "kernel.unprivileged_userns_clone": "1",
@@ -36,12 +36,12 @@ def probe(
         find: what finds bwrap.
         proc: where the kernel shows its settings.
     """
-    return [_namespaces(start), *_switches(proc), _program(find)]
+    return [_namespaces(start), *switches(proc), program(find)]
 
 
 def _namespaces(start: Callable[[], str]) -> Finding:
     name = "session namespace"
-    ok, said = _tried(start)
+    ok, said = tried(start)
     if not ok:
         return Finding(name, ok=False, seen=said)
     if said == "single":
@@ -53,7 +53,7 @@ def _namespaces(start: Callable[[], str]) -> Finding:
     return Finding(name, ok=True, seen=said)
 
 
-def _tried(start: Callable[[], str]) -> tuple[bool, str]:
+def tried(start: Callable[[], str]) -> tuple[bool, str]:
     """Call `start` in a child, and give what it returned or what its error says."""
     read, write = os.pipe()
     child = os.fork()
@@ -73,7 +73,7 @@ def _tried(start: Callable[[], str]) -> tuple[bool, str]:
     return status == 0, said
 
 
-def _switches(proc: str) -> list[Finding]:
+def switches(proc: str) -> list[Finding]:
     """Report the kernel's switches that exist; being root makes them irrelevant."""
     found = []
     for name, wanted in _SWITCHES.items():
@@ -87,7 +87,8 @@ def _switches(proc: str) -> list[Finding]:
     return found
 
 
-def _program(find: Callable[[], str]) -> Finding:
+def program(find: Callable[[], str]) -> Finding:
+    """Look for bwrap."""
     try:
         return Finding("bubblewrap", ok=True, seen=find())
     except SandboxError as exc:
