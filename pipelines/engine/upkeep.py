@@ -24,6 +24,7 @@ from pipelines.engine.snapshots.rows import plain
 from pipelines.engine.snapshots.shelf import Shelf
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.files import Files
+from pipelines.engine.store.images import image_blobs
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.mirrors import Mirrors
@@ -239,6 +240,8 @@ def _holdings(layout: Layout, *, owners: bool) -> Iterator[dict[str, Any]]:
     yield _total("layers", [(size, inodes) for _, size, inodes in layers])
     blobs = [status.st_blocks * 512 for _, status in parts.blobs.entries()]
     yield _total("blobs", [(size, 1) for size in blobs])
+    images = [status.st_blocks * 512 for _, status in image_blobs(layout)]
+    yield _total("image blobs", [(size, 1) for size in images])
     files = [s for _, s in parts.files.entries() if s.st_nlink == 1]
     yield _total("files", [(s.st_blocks * 512, 1) for s in files])
     yield {"kind": "records", "name": "all", "count": sum(1 for _ in parts.records.rows())}

@@ -16,6 +16,7 @@ _KINDS = {
     "volume": "exec.cachemount",
     "mirror": "source.git.checkout",
     "download": "source.http",
+    "image": "source.image",
 }
 _LOOSE = "internal"
 

@@ -1,7 +1,7 @@
 """Decide what the store no longer needs.
 
 A *holding* is what a user of the store may want again: a record, a cache volume, a mirror of a
-git repository, what is known of a download. Content
+git repository, what is known of a download, a blob of an image. Content
 (layers, blobs, files) is there for its holdings, often for several. Holdings go by least
 recent use; content goes when its last holding has gone. All here is pure; `sweep.py` acts.
 """
@@ -20,7 +20,7 @@ __all__ = ["Content", "Decision", "Holding", "decide"]
 class Holding:
     """A holding; `refs` are the names of its content, `used` its last use."""
 
-    kind: Literal["record", "volume", "mirror", "download"]
+    kind: Literal["record", "volume", "mirror", "download", "image"]
     id: str
     used: float
     refs: tuple[str, ...]

@@ -28,6 +28,7 @@ from pipelines.engine.store.crash import crashpoint
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.flocks import FileLock
 from pipelines.engine.store.gc import Content, Decision, Holding, decide
+from pipelines.engine.store.images import image_blobs, image_scraps
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.mirrors import Downloads, Mirrors
@@ -130,6 +131,9 @@ def measured(parts: Parts) -> tuple[dict[str, Content], list[Holding]]:
     """Give all content by name, and all holdings."""
     contents, holdings = _apart(parts)
     contents.update(_contents(parts))
+    for held, content in _images(parts.layout):
+        contents[held.refs[0]] = content
+        holdings.append(held)
     return contents, holdings + [_holding(row, parts) for row in parts.records.rows()]
 
 
@@ -156,12 +160,21 @@ def _downloads(layout: Layout) -> Iterator[tuple[Holding, Content]]:
         yield Holding("download", name, used, (f"download:{name}",)), Content(4096, 1, used)
 
 
+def _images(layout: Layout) -> Iterator[tuple[Holding, Content]]:
+    for name, status in image_blobs(layout):
+        used = max(status.st_mtime, status.st_atime)
+        content = Content(status.st_blocks * 512, 1, status.st_ctime)
+        yield Holding("image", name, used, (f"image:{name}",)), content
+
+
 def _contents(parts: Parts) -> Iterator[tuple[str, Content]]:
     for layer, size, inodes in parts.layers.layers():
         since = _since(parts.layout, layer)
         yield f"layer:{layer}", Content(size, inodes, since)
     for digest, status in parts.blobs.entries():
         yield f"blob:{digest}", Content(status.st_blocks * 512, 1, status.st_ctime)
+    for name, status in image_scraps(parts.layout):
+        yield f"image:{name}", Content(status.st_blocks * 512, 1, status.st_ctime)
     for name, status in parts.files.entries():
         # The layers that link a file hold its bytes: removing our name frees nothing.
         if status.st_nlink == 1:
@@ -212,5 +225,7 @@ def _delete(parts: Parts, decision: Decision) -> tuple[int, int]:
             parts.blobs.remove(Digest(name))
         elif kind == "file":
             parts.files.remove(name)
+        elif kind == "image":
+            (parts.layout.images / name).unlink(missing_ok=True)
         crashpoint("sweep.content-deleted")
     return len(records), volumes

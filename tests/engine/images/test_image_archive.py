@@ -252,6 +252,14 @@ def test_an_image_depends_on_the_epoch_and_not_on_what_was_packed_before(world, 
     assert other.write(root, epoch=2).file == late.file
 
 
+def test_blobs_that_were_collected_are_made_again(world):
+    root = Snapshot((world.layer(a="1"),))
+    first = world.write(root)
+    for path in (world.images.root / "blobs/sha256").iterdir():
+        path.unlink()
+    assert world.write(root).file == first.file
+
+
 def test_memory_stays_flat_for_a_large_layer(world):
     layer = world.shelf.add(lambda at: _large(at / "big", 64))
     tracemalloc.start()

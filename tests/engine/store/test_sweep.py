@@ -57,6 +57,38 @@ def test_what_no_record_names_goes_after_a_day(parts):
     assert parts.layers.sizes == {}
 
 
+def image_blob(layout, name, size=1 << 20, used=0.0):
+    path = layout.images / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(range(256)) * (size // 256))
+    os.utime(path, (used, used))
+    return path
+
+
+def test_the_blobs_of_images_go_by_their_last_use(parts, layout):
+    now = time.time()
+    old = image_blob(layout, f"blobs/sha256/{A}", used=now - 20)
+    new = image_blob(layout, f"blobs/sha256/{B}", used=now - 10)
+    parts.records.put([KEY], Snapshot((A, B)))
+    swept = sweep(parts, Policy(0, new.stat().st_blocks * 512 + 200, 0, 0), now)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert swept.freed == new.stat().st_blocks * 512
+
+
+def test_the_blobs_of_images_that_are_documents_stay(parts, layout):
+    small = image_blob(layout, f"blobs/sha256/{A}", size=1 << 12)
+    sweep(parts, NOTHING)
+    assert small.exists()
+
+
+def test_what_a_killed_process_left_of_an_image_goes_after_a_day(parts, layout):
+    scraps = [image_blob(layout, name) for name in ("blobs/sha256/.new-x", "scratch/archive-x")]
+    sweep(parts, LAX)
+    assert all(path.exists() for path in scraps)
+    sweep(parts, LAX, time.time() + 2 * 86400)
+    assert not any(path.exists() for path in scraps)
+
+
 def test_a_file_that_a_layer_links_stays(parts, layout):
     entry = parts.files.write(b"x")
     os.link(parts.files.path(entry), layout.snapshots / "f")
