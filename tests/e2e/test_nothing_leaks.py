@@ -83,7 +83,7 @@ class Watcher(threading.Thread):
                 continue
             for kind, raw in self._raw.items():
                 if raw in shown:
-                    words = b" ".join(command[:4]).decode("utf-8", "replace")
+                    words = b" ".join(command[:8]).decode("utf-8", "replace")
                     self.found.add((kind, name, words))
 
 
