@@ -158,7 +158,7 @@ def assemble(
     links = link(rooms, sandbox, seeds, events, owner=trees.numbers, environ=environ)
     run = Run(
         links.execs(blobs, anyio.Semaphore(2 * settings.jobs + 2)),
-        RootfsRunner(images, snapshots, packages, registries),
+        RootfsRunner(images, snapshots, packages, registries, _alive),
         outgoing.archive,
         trees,
         seeds,

@@ -4,6 +4,7 @@ Every function takes a descriptor of the directory and one name without a slash,
 something new there: with O_EXCL, never through what has the name.
 """
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -25,15 +26,19 @@ class Making:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
 
-    def write(self, member: Member, at: int, name: bytes, content: Iterator[bytes]) -> None:
-        """Make a file."""
+    def write(self, member: Member, at: int, name: bytes, content: Iterator[bytes]) -> str:
+        """Make a file; give the hex sha-256 of its bytes."""
+        digest = hashlib.sha256()
         descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
         try:
             for piece in content:
-                _write(descriptor, piece)
+                digest.update(piece)
+                if (written := os.write(descriptor, piece)) < len(piece):
+                    _write(descriptor, piece[written:])
             self.settle(member, descriptor)
         finally:
             os.close(descriptor)
+        return digest.hexdigest()
 
     def settle(self, member: Member, descriptor: int) -> None:
         """Set what is known of a file or directory.

@@ -27,12 +27,13 @@ class Node:
     """A path of the layer.
 
     `lower` is the directory of the view that shows through, None if nothing does; `member`
-    the archive's entry or None; `opaque` says that the directory hides what is below.
+    the archive's entry or None; `opaque` says that the directory hides what is below; `sha256`
+    is that of the bytes that were written, in hex, or "".
     """
 
     __slots__ = (
         *("children", "depth", "kind", "length", "lower", "made", "member", "name", "opaque"),
-        *("parent", "target"),
+        *("parent", "sha256", "target"),
     )
 
     def __init__(self, kind: NodeKind, name: bytes, parent: "Node | None") -> None:
@@ -43,6 +44,7 @@ class Node:
         self.length: int = parent.length + len(name) + 1 if parent else 0
         self.children: dict[bytes, Node] = {}
         self.target = b""
+        self.sha256 = ""
         self.lower: bytes | None = None
         self.made = False
         self.opaque = False

@@ -19,7 +19,7 @@ import os
 import shutil
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,15 @@ _DESCRIPTORS = 256
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What was unpacked: the layer's diff_id and the size of its tar."""
+    """What was unpacked.
+
+    `diff_id` digests the tar of `size` bytes; `hashes` are those of the files that were made,
+    by path, hex sha-256.
+    """
 
     diff_id: Digest
     size: int
+    hashes: Mapping[str, str]
 
 
 def unpack(
@@ -51,6 +56,8 @@ def unpack(
     lower: Path | None = None,
     limits: Limits = LIMITS,
     ownership: Ownership | None = None,
+    *,
+    digest: Callable[[], Digest] | None = None,
 ) -> Unpacked:
     """Unpack a plain tar stream into an empty directory.
 
@@ -61,11 +68,12 @@ def unpack(
             an empty directory for the lowest; None if it is not known.
         limits: what counts as an attack.
         ownership: which owners can be set; by default what this process may.
+        digest: gives the diff_id at the end, if `read` digests what it gives.
 
     Raises:
         ImageError: the archive is damaged, hostile or too large. StoreFull: no room.
     """
-    reader = TarReader(read, limits)
+    reader = TarReader(read, limits, digests=digest is None)
     base = os.fsencode(lower) if lower is not None else None
     unpacker = _Unpacker(into, Paths(base, limits), ownership or current())
     name = b""
@@ -73,14 +81,14 @@ def unpack(
         for member in reader:
             name = member.name
             unpacker.add(member, reader.content())
-        unpacker.finish()
+        hashes = unpacker.finish()
     except OSError as exc:
         if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StoreFull(f"no room to unpack a layer into {into}") from exc
         raise ImageError(f"unpacking a layer, at {name[:200]!r}: {exc.strerror}") from exc
     finally:
         unpacker.close()
-    return Unpacked(reader.digest, reader.size)
+    return Unpacked(digest() if digest else reader.digest, reader.size, hashes)
 
 
 class _Unpacker:
@@ -89,6 +97,8 @@ class _Unpacker:
         self._files = Making(ownership)
         self._root = os.open(into, _OPEN)
         self._open: OrderedDict[Node, int] = OrderedDict()
+        # Holds only until something is replaced or hidden.
+        self._last: tuple[list[bytes], Node] | None = None
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -105,16 +115,26 @@ class _Unpacker:
             self._paths.root.member = member
             return
         *above, name = parts
-        if any(part.startswith(_META) and part != _OPAQUE for part in parts):
-            return  # AUFS's own bookkeeping
-        if any(part.startswith(_WHITEOUT) for part in above):
-            raise ImageError(f"the archive has an entry below a whiteout: {member.name[:200]!r}")
-        if name.startswith(_WHITEOUT):
-            self._whiteout(above, name)
-        elif member.kind != "device":
+        if _WHITEOUT in member.name:
+            if any(part.startswith(_META) and part != _OPAQUE for part in parts):
+                return  # AUFS's own bookkeeping
+            if any(part.startswith(_WHITEOUT) for part in above):
+                text = f"the archive has an entry below a whiteout: {member.name[:200]!r}"
+                raise ImageError(text)
+            if name.startswith(_WHITEOUT):
+                self._last = None
+                self._whiteout(above, name)
+                return
+        if member.kind != "device":
+            self._put(member, self._parent(above), name, content)
+
+    def _parent(self, above: list[bytes]) -> Node:
+        """Find the directory of an entry, which most often is that of the entry before."""
+        if self._last is None or self._last[0] != above:
             parent = self._paths.directory(above, make=True)
             assert parent is not None
-            self._put(member, parent, name, content)
+            self._last = (above, parent)
+        return self._last[1]
 
     def _put(self, member: Member, parent: Node, name: bytes, content: Iterator[bytes]) -> None:
         if member.kind == "dir":
@@ -131,7 +151,7 @@ class _Unpacker:
         at = self._descriptor(parent)
         match member.kind:
             case "file":
-                self._files.write(member, at, name, content)
+                node.sha256 = self._files.write(member, at, name, content)
             case "symlink":
                 node.target = member.target
                 self._files.link(member, at, name)
@@ -158,7 +178,7 @@ class _Unpacker:
     def _link(self, source: Node, at: int, node: Node) -> None:
         above = source.parent
         assert above is not None
-        node.target = source.target
+        node.target, node.sha256 = source.target, source.sha256
         if not source.made:
             self._copy_up(source, at, node.name)
             return
@@ -229,6 +249,8 @@ class _Unpacker:
     def _clear(self, parent: Node, name: bytes, kind: NodeKind) -> Node:
         """Remove what the archive made under a name before, and take the name."""
         before = parent.children.get(name)
+        if before is not None:
+            self._last = None
         if before is not None and before.made:
             at = self._descriptor(parent)
             if before.kind == "dir":
@@ -275,13 +297,19 @@ class _Unpacker:
             if (descriptor := self._open.pop(gone, None)) is not None:
                 os.close(descriptor)
 
-    def finish(self) -> None:
-        """Give the directories what is known of them, deepest first."""
-        made = [self._paths.root]
-        for node in made:
-            made.extend(c for c in node.children.values() if c.kind == "dir" and c.made)
-        for node in reversed(made):
+    def finish(self) -> dict[str, str]:
+        """Give the directories what is known of them, deepest first; give the files' hashes."""
+        hashes: dict[str, str] = {}
+        made = [(self._paths.root, b"")]
+        for node, path in made:
+            for child in node.children.values():
+                if child.kind == "dir" and child.made:
+                    made.append((child, path + child.name + b"/"))
+                elif child.sha256:
+                    hashes[os.fsdecode(path + child.name)] = child.sha256
+        for node, _ in reversed(made):
             self._settle_directory(node)
+        return hashes
 
     def _settle_directory(self, node: Node) -> None:
         descriptor = self._descriptor(node)

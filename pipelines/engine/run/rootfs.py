@@ -12,13 +12,14 @@ registry itself.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.errors import ContentMissing, ImageError, RegistryMismatch
+from pipelines.engine.images.ahead import Ahead
 from pipelines.engine.images.compression import decompressing
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images, chain_id
@@ -73,12 +74,18 @@ class RootfsRunner:
     """Gives the snapshot of a pinned image."""
 
     def __init__(
-        self, images: Images, snapshots: Snapshots, packages: Filler, registries: Fetches
+        self,
+        images: Images,
+        snapshots: Snapshots,
+        packages: Filler,
+        registries: Fetches,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._images = images
         self._snapshots = snapshots
         self._packages = packages
         self._registries = registries
+        self._alive = alive
 
     def run(self, op: Rootfs) -> Snapshot:
         """Unpack what is not there yet; blocks.
@@ -149,7 +156,7 @@ class RootfsRunner:
         done: tuple[str, ...] = ()
         with self._opening(info, missing, again=again) as opened:
             for layer, chain in zip(info.layers, chains, strict=True):
-                done += (self._layer(chain, self._unpacking(info, layer, done, opened)),)
+                done += (self._layer(chain, *self._unpacking(info, layer, done, opened)),)
         return done
 
     @contextmanager
@@ -166,31 +173,36 @@ class RootfsRunner:
         known = self._images.chain(chain)
         return known if known is not None and self._snapshots.exists(known) else None
 
-    def _layer(self, chain: str, fill: Callable[[Path], None]) -> str:
-        if (known := self._known(chain)) is not None:
-            return known
-        layer = self._snapshots.add(fill)
+    def _layer(
+        self, chain: str, fill: Callable[[Path], None], known: Mapping[str, str] | None = None
+    ) -> str:
+        if (there := self._known(chain)) is not None:
+            return there
+        layer = self._snapshots.add(fill, known=known)
         self._images.put_chain(chain, layer)
         return layer
 
     def _unpacking(
         self, info: ImageInfo, layer: Layer, below: tuple[str, ...], opened: Opener
-    ) -> Callable[[Path], None]:
+    ) -> tuple[Callable[[Path], None], Mapping[str, str]]:
+        """Give what fills a layer, and the hashes that are known once it has."""
+        known: dict[str, str] = {}
+
         def fill(into: Path) -> None:
             if below:
                 with self._snapshots.view(below) as lower:
-                    self._unpack(info, layer, into, lower, opened)
+                    known.update(self._unpack(info, layer, into, lower, opened))
             else:
                 with tempfile.TemporaryDirectory() as empty:
                     # A layer that says nothing of its root takes the root of what is below.
                     Path(empty).chmod(0o755)
-                    self._unpack(info, layer, into, Path(empty), opened)
+                    known.update(self._unpack(info, layer, into, Path(empty), opened))
 
-        return fill
+        return fill, known
 
     def _unpack(
         self, info: ImageInfo, layer: Layer, into: Path, lower: Path, opened: Opener
-    ) -> None:
+    ) -> Mapping[str, str]:
         try:
             file = opened(layer)
         except ContentMissing as exc:
@@ -200,7 +212,9 @@ class RootfsRunner:
             ) from exc
         with file:
             try:
-                found = unpack(decompressing(file), into, lower)
+                interrupt = getattr(file, "interrupt", lambda: None)
+                with Ahead(decompressing(file), self._alive, interrupt) as ahead:
+                    found = unpack(ahead.read, into, lower, digest=lambda: ahead.digest)
             except ImageError:
                 # Damaged, or damaged on its way? The last read knows, and says so.
                 while file.read(_CHUNK):
@@ -211,3 +225,4 @@ class RootfsRunner:
                 f"image {info.reference}: a layer unpacks to {found.diff_id}, and the image's "
                 f"config says {layer.diff_id}; the image is damaged"
             )
+        return found.hashes

@@ -23,7 +23,7 @@ Rules
     6. Paths inside a snapshot are never resolved with the host's rules: `inroot` only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +63,18 @@ class Snapshots(Protocol):
         """Unmount and throw away; never raises for what is already gone."""
         ...
 
-    def add(self, fill: Callable[[Path], None], tree: Tree | None = None) -> str:
+    def add(
+        self,
+        fill: Callable[[Path], None],
+        tree: Tree | None = None,
+        known: Mapping[str, str] | None = None,
+    ) -> str:
         """Make a layer from what `fill` puts in an empty directory; give its id.
 
         `tree` is what `fill` puts there if it is that, from a verified place: its files are
         not read again, its pinned times are part of the layer, and hard links are not.
+        `known` has, when `fill` has ended, the hex sha-256 of files that it digested as it
+        wrote them, by path.
         """
         ...
 

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,7 +52,12 @@ class Shelf:
             os.mkdir(path, 0o755)
         return path
 
-    def add(self, fill: Callable[[Path], None], tree: Tree | None = None) -> str:
+    def add(
+        self,
+        fill: Callable[[Path], None],
+        tree: Tree | None = None,
+        known: Mapping[str, str] | None = None,
+    ) -> str:
         """Make a layer from what `fill` puts in an empty directory; see `Snapshots.add`."""
         with storing("add a layer"):
             home = f"{self.active}/{self.place()}"
@@ -60,7 +65,7 @@ class Shelf:
                 os.mkdir(f"{home}/fs")
                 os.chmod(f"{home}/fs", 0o755)  # noqa: S103 - a root directory, whatever the umask
                 fill(Path(home, "fs"))
-                scan = Scan(None) if tree is None else _scan_of(tree)
+                scan = Scan(None, known=known or {}) if tree is None else _scan_of(tree)
                 scan.run(f"{home}/fs")
                 return self.publish(f"{home}/fs", scan)
             finally:

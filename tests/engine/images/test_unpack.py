@@ -337,3 +337,37 @@ def test_descriptors_do_not_leak(root):
     before = os.listdir("/proc/self/fd")
     put(root, *[f"d{n}/x" for n in range(400)])
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_the_hashes_of_what_was_made_are_known(root):
+    archive = tar(
+        entry("d", kind=DIR),
+        entry("d/f", b"old"),
+        entry("d/f", b"new"),
+        entry("d/hard", kind=HARD, target="d/f"),
+        entry("gone", b"x"),
+        entry("gone", kind=DIR),
+        entry("l", kind=LINK, target="d/f"),
+    )
+    done = unpack(io.BytesIO(archive).read, root, ownership=Ownership())
+    new = hashlib.sha256(b"new").hexdigest()
+    assert done.hashes == {"d/f": new, "d/hard": new}
+
+
+def test_a_layer_has_the_same_id_whether_its_hashes_are_known_or_read(tmp_path):
+    from pipelines.engine.snapshots.shelf import Shelf
+
+    archive = tar("a", entry("b/c", b"c"), entry("b/hard", kind=HARD, target="b/c"), "a")
+    ids = []
+    for known in (None, {}):
+        (tmp_path / f"{known}").mkdir()
+        (tmp_path / f"active{known}").mkdir()
+        shelf = Shelf(tmp_path / f"{known}", tmp_path / f"active{known}")
+
+        def fill(into, known=known):
+            done = unpack(io.BytesIO(archive).read, into, ownership=Ownership())
+            if known is not None:
+                known.update(done.hashes)
+
+        ids.append(shelf.add(fill, known=known))
+    assert ids[0] == ids[1]

@@ -26,9 +26,9 @@ class Shelf(StoreShelf):
         super().__init__(root, active)
         self.added = 0
 
-    def add(self, fill, tree=None):
+    def add(self, fill, tree=None, known=None):
         self.added += 1
-        return super().add(fill, tree)
+        return super().add(fill, tree, known)
 
     @contextmanager
     def view(self, layers):

@@ -268,6 +268,7 @@ class _Coming(RawIOBase):
         self._alive = alive
         self._at = 0
         self._own = -1
+        self._interrupted = False
 
     def readable(self) -> bool:
         return True
@@ -287,16 +288,14 @@ class _Coming(RawIOBase):
         it = self._download
         with it.changed:
             while it.written <= self._at and not it.ended():
-                it.changed.wait(_LOOK)
-                self._alive()
+                self._wait()
             if it.error is not None:
                 raise it.error
             have = it.written - self._at
             # The last bytes are given only when they are known to be right.
             if it.written == it.layer.size:
                 while not it.ended():
-                    it.changed.wait(_LOOK)
-                    self._alive()
+                    self._wait()
                 if it.error is not None:
                     raise it.error
         if have <= 0:
@@ -304,6 +303,18 @@ class _Coming(RawIOBase):
         piece = os.pread(self._descriptor(), have if size < 0 else min(size, have), self._at)
         self._at += len(piece)
         return piece
+
+    def interrupt(self) -> None:
+        """Make a read that waits in another thread raise."""
+        with self._download.changed:
+            self._interrupted = True
+            self._download.changed.notify_all()
+
+    def _wait(self) -> None:
+        self._download.changed.wait(_LOOK)
+        self._alive()
+        if self._interrupted:
+            raise Abandoned("nobody waits for this layer any more")
 
     def _descriptor(self) -> int:
         if self._own < 0 and self._download.place is not None:
