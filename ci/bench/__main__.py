@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci.bench import files, images, projects, sdk
+from ci.bench import files, images, projects, pulls, sdk
 from ci.bench.contestants import Contestant, Host, Pipelines, peers
 from ci.bench.engines import Engine, dagger, embedded
 from ci.bench.inputs import CRANE, PODINFO, go_version
@@ -19,7 +19,7 @@ from ci.bench.report import Report
 
 __all__ = ["main"]
 
-GROUPS = ("sdk", "files", "images", "crane", "podinfo")
+GROUPS = ("sdk", "files", "images", "pulls", "crane", "podinfo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +52,8 @@ def _groups(report: Report, names: Sequence[str], scratch: Path, *, quick: bool)
                 files.measure(report, engines, scratch, quick=quick)
             elif name == "images":
                 images.measure(report, engines, scratch, quick=quick)
+            elif name == "pulls":
+                pulls.measure(report, engines, scratch / "pulls", quick=quick)
             else:
                 _project(report, name, engines, scratch, quick=quick)
         except BenchError as exc:

@@ -58,6 +58,11 @@ async def lookup(nonce: str, count: str) -> list[float]:
     return [await _timed(_probe(nonce).stdout()) for _ in range(int(count))]
 
 
+async def pull(name: str) -> list[float]:
+    """Get an image's root filesystem, from nothing."""
+    return [await _timed(dag.container().from_(name).sync())]
+
+
 async def host(path: str) -> list[float]:
     """Force a host directory once."""
     return [await _timed(dag.host().directory(path).sync())]
@@ -95,6 +100,7 @@ CASES: dict[str, Callable[..., Awaitable[list[float]]]] = {
     "export-tree": export_tree,
     "export-file": export_file,
     "publish": publish,
+    "pull": pull,
 }
 
 
