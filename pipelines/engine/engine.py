@@ -23,10 +23,12 @@ from pipelines.engine.assembly import Cache, Parts, Settings, assemble
 from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
+from pipelines.engine.images.reference import Reference
 from pipelines.engine.keeper import Keeper
 from pipelines.engine.op import AnyService, Archive, Edge, Forward, Op, Select, Tunnel
 from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.run.export import export_file, export_tree, remove_below
+from pipelines.engine.run.names import destination
 from pipelines.engine.run.outgoing import Host
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.scrub import Hidden
@@ -129,6 +131,18 @@ class Engine:
                 self._pinned[ref, platform] = known
         return known
 
+    async def pull_image(self, ref: str, platform: str, service: AnyService) -> ImageInfo:
+        """Pull an image from a registry that is a service, all of it."""
+        parsed = Reference.parse(ref)
+
+        def pull(at: tuple[str, int] | None) -> ImageInfo:
+            assert at is not None
+            with self._parts.registries.at(parsed.host, at) as there:
+                return there.pull(parsed, platform)
+
+        async with self._registry_at(parsed, service) as at:
+            return await to_thread.run_sync(pull, at)
+
     async def log_in(self, address: str, username: str, secret: Callable[[], bytes]) -> None:
         """Use a credential for a registry, for the rest of the session."""
         await to_thread.run_sync(self._parts.registries.log_in, address, username, secret)
@@ -145,16 +159,29 @@ class Engine:
         archives = Archives(self._parts.images, self._parts.files)
         return await to_thread.run_sync(archives.load, tree, tag, self.platform)
 
-    async def publish(self, op: Archive, address: str) -> str:
+    async def publish(self, op: Archive, address: str, service: AnyService | None) -> str:
         """Push what an archive would hold; never cached."""
+        ref = destination("publish to", address)
         roots = await self._roots(op)
         ended = threading.Event()
-        try:
-            return await to_thread.run_sync(
-                self._parts.outgoing.publish, op, roots, address, ended, abandon_on_cancel=True
-            )
-        finally:
-            ended.set()
+        async with self._registry_at(ref, service) as at:
+            try:
+                return await to_thread.run_sync(
+                    self._parts.outgoing.publish, op, roots, ref, at, ended, abandon_on_cancel=True
+                )
+            finally:
+                ended.set()
+
+    @asynccontextmanager
+    async def _registry_at(
+        self, ref: Reference, service: AnyService | None
+    ) -> AsyncIterator[tuple[str, int] | None]:
+        """Hold the service that a reference's registry is; give its address, or None."""
+        if service is None:
+            yield None
+        else:
+            async with self.reach(service, ref.port) as at:
+                yield at
 
     async def export_image(self, op: Archive, name: str) -> None:
         """Write what an archive would hold to a layout or a runtime of the host."""

@@ -139,6 +139,19 @@ async def test_a_base_of_another_registry_goes_over_with_its_own_bytes(
     assert layers[1]["mediaType"].endswith("tar+gzip")
 
 
+async def test_a_registry_may_be_a_service_that_is_known_by_name(dag, registry):
+    require("skopeo")
+    port = dagger.PortForward(backend=registry.port, frontend=5000)
+    service = dag.host().service([port])
+    address = "registry.example:5000/team/app:1"
+    published = await variants(dag)[0].publish(address, registry_service=service)
+    assert published == f"{address}@{inspect(registry, 'team/app:1')['Digest']}"
+    back = dag.container().from_(address, registry_service=service)
+    assert await back.file("/app").contents() == "program for linux/amd64"
+    with pytest.raises(dagger.QueryError, match=r"registry\.example:5000"):
+        await dag.container().from_("registry.example:5000/team/other:1", registry_service=service)
+
+
 async def test_docker_s_media_types_and_zstd(dag, registry):
     require("skopeo")
     await variants(dag)[0].publish(

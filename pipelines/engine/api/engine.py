@@ -186,12 +186,19 @@ class Engine(Protocol):
         """Forget a credential that the session was given."""
         ...
 
+    async def pull_image(self, ref: str, platform: str, service: AnyService) -> Image:
+        """Pull an image from a registry that is a service."""
+        ...
+
     async def import_image(self, edge: Edge, tag: str) -> Image:
         """Read the image out of an archive, a file tree; `tag` chooses among several."""
         ...
 
-    async def publish(self, op: Archive, address: str) -> str:
-        """Push what an archive would hold, and give its reference with the digest."""
+    async def publish(self, op: Archive, address: str, service: AnyService | None) -> str:
+        """Push what an archive would hold, and give its reference with the digest.
+
+        `service` is the registry, if it is one.
+        """
         ...
 
     async def export_image(self, op: Archive, name: str) -> None:

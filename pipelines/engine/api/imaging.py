@@ -9,19 +9,21 @@ from pipelines.engine.api.container import Container
 from pipelines.engine.api.engine import Image
 from pipelines.engine.api.file import File
 from pipelines.engine.api.secret import Secret
+from pipelines.engine.api.service import Service
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import QueryError, UnsupportedField
+from pipelines.engine.errors import QueryError
 from pipelines.engine.op import Archive, Edge, Exec, Rootfs, Scratch, Variant
 
 __all__ = ["FIELDS"]
 
 
 async def from_(
-    session: Session, it: Container, *, address: str, registry_service: object
+    session: Session, it: Container, *, address: str, registry_service: Service | None
 ) -> Container:
     """Start from an image."""
     if registry_service is not None:
-        raise UnsupportedField("Container.from(registryService)")
+        pulled = session.engine.pull_image(address, it.platform, registry_service.service)
+        return _loaded(it, await pulled)
     return _loaded(it, await session.engine.resolve_image(address, it.platform))
 
 
@@ -150,17 +152,12 @@ async def publish(
     platform_variants: tuple[Container, ...],
     forced_compression: str | None,
     media_types: str,
-    registry_service: object,
+    registry_service: Service | None,
 ) -> str:
-    """Push an image to a registry; give its reference with the digest.
-
-    Raises:
-        UnsupportedField: the registry is to be a service.
-    """
-    if registry_service is not None:
-        raise UnsupportedField("Container.publish(registryService)")
+    """Push an image to a registry; give its reference with the digest."""
     op = _archive(session, it, platform_variants, forced_compression, media_types)
-    return await session.engine.publish(op, address)
+    service = registry_service.service if registry_service is not None else None
+    return await session.engine.publish(op, address, service)
 
 
 async def export_image(

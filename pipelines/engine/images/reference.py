@@ -21,6 +21,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]
 # The labels of the default registry's two host names.
 _DEFAULT_HOSTS = (("docker", "io"), ("index", "docker", "io"))
 _LONGEST_NAME = 255
+_PLAIN = 80
 
 DEFAULT = ".".join(_DEFAULT_HOSTS[0])  # the registry of names without a host
 
@@ -61,6 +62,12 @@ class Reference:
     def repository(self) -> str:
         """The name with its host, without tag and digest."""
         return f"{self.host}/{self.name}" if self.host else self.name
+
+    @property
+    def port(self) -> int:
+        """The port that the host names; without one, that of plain HTTP."""
+        _, colon, port = self.host.rpartition(":")
+        return int(port) if colon and port.isdigit() else _PLAIN
 
     @property
     def full(self) -> str:

@@ -6,6 +6,7 @@ Nothing of `images.registry` is imported before: most sessions run on what is in
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipelines.engine.digest import Digest
@@ -16,8 +17,12 @@ from pipelines.engine.images.reference import Reference
 
 if TYPE_CHECKING:
     from pipelines.engine.images.registry.client import Client
+    from pipelines.engine.images.registry.credentials import Credentials
+    from pipelines.engine.images.registry.hosts import Hosts
 
 __all__ = ["Registries"]
+
+_CHUNK = 1 << 20
 
 
 class _Parts:
@@ -30,21 +35,45 @@ class _Parts:
         warn: Callable[[str], None],
         sleep: Callable[[float], None],
         alive: Callable[[], None],
+        *,
+        route: "Route | None" = None,
+        credentials: "Credentials | None" = None,
     ) -> None:
         from pipelines.engine.images.registry.blobs import RegistryBlobs
         from pipelines.engine.images.registry.client import Client
         from pipelines.engine.images.registry.credentials import Credentials
+        from pipelines.engine.images.registry.hosts import Hosts
         from pipelines.engine.images.registry.images import RegistryImages
         from pipelines.engine.images.registry.retry import Patience
         from pipelines.engine.images.registry.settings import hosts
         from pipelines.engine.images.registry.transport import Http
 
         patience = Patience(sleep=sleep)
-        self.http: Http = Http(environ)
-        self.credentials: Credentials = Credentials(environ)
-        self.client: Client = Client(self.http, hosts(environ), self.credentials, patience)
+        where: Hosts = hosts(environ) if route is None else route.hosts()
+        self.http: Http = Http(environ, routes={} if route is None else route.routes())
+        self.credentials: Credentials = credentials or Credentials(environ)
+        self.client: Client = Client(self.http, where, self.credentials, patience)
         self.images: RegistryImages = RegistryImages(self.client, images, warn, patience)
         self.blobs: RegistryBlobs = RegistryBlobs(self.client, images.blobs, patience, alive)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A registry, by its host, that answers at another address, without TLS."""
+
+    host: str
+    address: tuple[str, int]
+
+    def hosts(self) -> "Hosts":
+        """Give the rules: no mirrors, no TLS."""
+        from pipelines.engine.images.registry.hosts import DEFAULT, HostRules, Hosts
+
+        return Hosts({self.host or DEFAULT: HostRules(plain_http=True)})
+
+    def routes(self) -> dict[str, tuple[str, int]]:
+        """Give the address by the network name."""
+        [endpoint] = self.hosts().endpoints(self.host, write=True)
+        return {endpoint.origin.partition("://")[2]: self.address}
 
 
 class Registries:
@@ -93,6 +122,34 @@ class Registries:
         """Begin to fetch the layers that are missing; give a function that opens one."""
         with self._parts().blobs.fetching(reference, layers, again=again) as opened:
             yield opened
+
+    @contextmanager
+    def at(self, host: str, address: tuple[str, int]) -> Iterator["Registries"]:
+        """Speak to a registry that is a service at an address, with the session's logins."""
+        other = Registries(self._environ, self._images, self._warn, self._alive)
+        other._made = _Parts(
+            self._environ,
+            self._images,
+            self._warn,
+            other._sleep,
+            self._alive,
+            route=Route(host, address),
+            credentials=self._parts().credentials,
+        )
+        try:
+            yield other
+        finally:
+            other.close()
+
+    def pull(self, ref: Reference, platform: str) -> ImageInfo:
+        """Pin a reference, and fetch all of it now: its registry will not be there later."""
+        info = self.find(ref, platform)
+        with self.fetching(info.reference, info.layers) as opened:
+            for layer in info.layers:
+                with opened(layer) as file:
+                    while file.read(_CHUNK):
+                        pass
+        return info
 
     def log_in(self, address: str, username: str, secret: Callable[[], bytes]) -> None:
         """Use a credential for the rest of the session."""

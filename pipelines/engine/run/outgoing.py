@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images
+from pipelines.engine.images.reference import Reference
 from pipelines.engine.op import Archive, Edge, Rootfs
 from pipelines.engine.result import Result, Snapshot
 from pipelines.engine.store.files import Files
@@ -38,6 +39,10 @@ class Speaks(Protocol):
     @property
     def client(self) -> "Client":
         """What asks them."""
+        ...
+
+    def at(self, host: str, address: tuple[str, int]) -> AbstractContextManager["Speaks"]:
+        """Speak to a registry that is a service at an address."""
         ...
 
     def fetching(
@@ -96,16 +101,21 @@ class Outgoing:
         self,
         op: Archive,
         roots: Sequence[Tree | Snapshot | None],
-        address: str,
+        ref: Reference,
+        at: tuple[str, int] | None,
         ended: threading.Event,
     ) -> str:
-        """Push what an `Archive` would hold; give its reference with the digest. Blocks."""
-        from pipelines.engine.run.names import destination
+        """Push what an `Archive` would hold; give its reference with the digest. Blocks.
+
+        `at` is where the registry is if it is a service.
+        """
         from pipelines.engine.run.publish import publish
 
-        ref = destination("publish to", address)
         composed = self._composed(op, roots)
-        return publish(composed, self._composer, ref, self._registries.client, ended)
+        if at is None:
+            return publish(composed, self._composer, ref, self._registries.client, ended)
+        with self._registries.at(ref.host, at) as there:
+            return publish(composed, self._composer, ref, there.client, ended)
 
     def export(
         self, op: Archive, roots: Sequence[Tree | Snapshot | None], name: str, host: Host

@@ -94,7 +94,13 @@ class Response(Protocol):
 class Http:
     """Sends requests; safe for threads. `close` ends whatever is in the air."""
 
-    def __init__(self, environ: Mapping[str, str], read_seconds: float = _READ_SECONDS) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        read_seconds: float = _READ_SECONDS,
+        routes: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
+        """Read the proxies; `routes` are other addresses for hosts (`name:port`) without TLS."""
         # Upper case HTTP_PROXY is a header of requests in CGI programs; this is none.
         self._proxies = {
             scheme: environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY", "")
@@ -102,6 +108,7 @@ class Http:
         }
         self._no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY", "")
         self._seconds = read_seconds
+        self._routes = routes or {}
         self._idle: dict[Any, list[http.client.HTTPConnection]] = {}
         self._used: set[http.client.HTTPConnection] = set()
         self._contexts: dict[Trust, ssl.SSLContext] = {}
@@ -194,6 +201,8 @@ class Http:
         proxy = self._proxy(scheme, netloc)
         parts = urlsplit(f"//{netloc}")
         host, port = parts.hostname or "", parts.port
+        if scheme == "http" and (route := self._routes.get(netloc)) is not None:
+            return _Routed(host, port or 80, self._seconds, route)
         if scheme == "http":
             at = urlsplit(proxy) if proxy else parts
             return _Plain(at.hostname or "", at.port or 80, self._seconds)
@@ -217,6 +226,8 @@ class Http:
         return self._contexts[trust]
 
     def _proxy(self, scheme: str, netloc: str) -> str:
+        if netloc in self._routes:
+            return ""
         host = urlsplit(f"//{netloc}").hostname or ""
         if is_loopback(host) or _bypasses(self._no_proxy, host, netloc):
             return ""
@@ -233,6 +244,20 @@ class _Plain(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect, then wait longer for bytes than for the connection."""
         super().connect()
+        self.sock.settimeout(self._seconds)
+
+
+class _Routed(_Plain):
+    """A connection to another address than its host's: the host is named, and not looked up."""
+
+    def __init__(self, host: str, port: int, seconds: float, route: tuple[str, int]) -> None:
+        super().__init__(host, port, seconds)
+        self._route = route
+
+    def connect(self) -> None:
+        """Connect to the route."""
+        self.sock = socket.create_connection(self._route, self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(self._seconds)
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from pipelines.engine.digest import digest_bytes
 from pipelines.engine.errors import Cancelled, RegistryError, RegistryMismatch
-from pipelines.engine.images.registry.client import Repository
+from pipelines.engine.images.registry.client import Client, Repository
+from pipelines.engine.images.registry.hosts import HostRules, Hosts
 from pipelines.engine.images.registry.push import Document, Outbound, Pusher
+from pipelines.engine.images.registry.transport import Http
 from tests.engine.images.registry.conftest import at
 from tests.fake_registry import MANIFEST, FakeRegistry, Reply, Reset
 
@@ -240,3 +242,14 @@ def test_nothing_is_kept_of_a_push_to_nobody(world, local):
     pusher = Pusher(world.client(), Repository("127.0.0.1:1", "lib/app"), world.clock.patience)
     with pytest.raises(RegistryError, match="connection refused; check the address"):
         pusher.push([local.blob(b"layer")], [], [manifest()])
+
+
+def test_a_registry_at_another_address_is_asked_by_its_name(world, registry, local):
+    host = "registry.example:5000"
+    address = ("127.0.0.1", registry.server.server_address[1])
+    http = Http({"http_proxy": "http://127.0.0.1:1"}, 2, {host: address})
+    client = Client(http, Hosts({host: HostRules(plain_http=True)}), world.credentials)
+    Pusher(client, Repository(host, "lib/app")).push([local.blob(b"layer")], [], [manifest()])
+    http.close()
+    assert {seen.headers["host"] for seen in registry.requests} == {host}
+    assert registry.manifests["lib/app", "1"] == (MANIFEST, b"{}")
