@@ -28,6 +28,7 @@ from pipelines.engine.link import Links, link
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.export import export_tree
 from pipelines.engine.run.history import History
+from pipelines.engine.run.nesting import Doors
 from pipelines.engine.run.outgoing import Outgoing
 from pipelines.engine.run.rooms import Rooms
 from pipelines.engine.run.rootfs import RootfsRunner
@@ -65,6 +66,7 @@ _SECRET_FLAGS = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
 class Settings:
     """How a session runs; `events` is a file descriptor or None, `jobs` commands at once.
 
+    `doors` let commands in that ask for a session, `insecure` lets some have every capability.
     `lock` says what `pipelines.lock` in the working directory is good for: see `pins`.
     """
 
@@ -73,6 +75,8 @@ class Settings:
     mode: Mode
     events: int | None = None
     lock: pins.Mode = "use"
+    doors: Doors | None = None
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ def assemble(
     world = World(layout, files, lease.path / "session", environ, group=sandbox.group, pins=lock)
     stack.callback(world.close)
     seeds = Seeds(volumes, volumes.has, _copier(files))
-    links = link(rooms, sandbox, seeds, events, owner=trees.numbers, environ=environ)
+    links = link(rooms, sandbox, seeds, events, trees.numbers, environ, settings.doors)
     run = Run(
         links.execs(blobs, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages, registries, _alive),

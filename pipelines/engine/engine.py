@@ -9,6 +9,7 @@ import platform as host_platform
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,7 @@ from pipelines.engine.run.names import destination
 from pipelines.engine.run.outgoing import Host
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.scrub import Hidden
-from pipelines.engine.server import Request
+from pipelines.engine.server import Answer, Request
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.solver import Solver
 from pipelines.engine.store.layout import Layout, default_root
@@ -78,12 +79,18 @@ class Engine:
 
         return source_date_epoch(os.environ)
 
+    @property
+    def insecure(self) -> bool:
+        """Whether commands may have every capability that the engine has."""
+        return self._settings.insecure
+
     async def answer(self, request: Request) -> bytes:
         """Answer a query, attributed to the span that it came from."""
-        with traced(request.traceparent):
-            return await query.answer(
-                self._session, request.query, request.variables, request.operation
-            )
+        return await _answer(self._session, request)
+
+    def client(self) -> Answer:
+        """Give what answers one more client: a command, which has objects of its own."""
+        return partial(_answer, Session(self, nested=True))
 
     @property
     def hidden(self) -> Hidden:
@@ -277,6 +284,11 @@ class Engine:
         return str(written)
 
 
+async def _answer(session: Session, request: Request) -> bytes:
+    with traced(request.traceparent):
+        return await query.answer(session, request.query, request.variables, request.operation)
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Engine]:
     """Open the store and put an engine together for one session."""
@@ -295,6 +307,7 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
             engine = Engine(parts, settings, solver, lease)
             ending.append(engine)
             parts.seeds.solving(engine.tree)
+            parts.links.nesting.answering(engine.client)
             parts.links.serving.solve = solver.solve
             async with anyio.create_task_group() as group:
                 group.start_soon(_keep_durable, parts.records)

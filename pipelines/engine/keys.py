@@ -65,6 +65,8 @@ class Command:
     redirect_stdout: str = ""
     redirect_stderr: str = ""
     expect: str = "SUCCESS"
+    nested: bool = False
+    insecure: bool = False
 
 
 def exec_op(
@@ -107,6 +109,10 @@ def exec_op(
         redirect_stdout=_optional(command.redirect_stdout, cwd),
         redirect_stderr=_optional(command.redirect_stderr, cwd),
         expect=command.expect,
+        # A session listens on the machine's own loopback.
+        network="host" if command.nested else "private",
+        nested=command.nested,
+        insecure=command.insecure,
         volatile_names=tuple(sorted(name for name, _ in volatile)),
         volatile=tuple(sorted(volatile)),
         services=tuple(sorted(services, key=lambda binding: binding.alias)),

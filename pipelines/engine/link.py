@@ -15,6 +15,7 @@ from pipelines.engine.network.names import loopback_ports
 from pipelines.engine.network.pool import Network
 from pipelines.engine.run.exec import Execs, Store
 from pipelines.engine.run.holding import Owner
+from pipelines.engine.run.nesting import Doors, Nesting
 from pipelines.engine.run.plugs import Plugs
 from pipelines.engine.run.process import Limits
 from pipelines.engine.run.rooms import Rooms
@@ -34,22 +35,23 @@ class Links:
     services: Services
     plugs: Plugs
     serving: Serving
+    nesting: Nesting
 
     def execs(self, blobs: Store, permits: anyio.Semaphore) -> Execs:
         """Make what runs commands; it stands on the same parts as services do."""
         it = self.serving
         parts = (it.rooms, it.sandbox, it.seeds, blobs, it.events, permits, it.owner)
-        return Execs(*parts, self.services, self.plugs)
+        return Execs(*parts, self.services, self.plugs, self.nesting)
 
 
-def link(
+def link(  # noqa: PLR0917 - the parts of a session
     rooms: Rooms,
     sandbox: Bubblewrap,
     seeds: Seeds,
     events: Events,
-    *,
     owner: Owner,
     environ: Mapping[str, str],
+    doors: Doors | None,
 ) -> Links:
     """Wire the parts.
 
@@ -68,7 +70,7 @@ def link(
     serving = Serving(
         rooms, sandbox, seeds, network, services, plugs, events, _limits(environ), owner
     )
-    return Links(network, services, plugs, serving)
+    return Links(network, services, plugs, serving, Nesting(doors))
 
 
 def _private(environ: Mapping[str, str]) -> bool:

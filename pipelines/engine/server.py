@@ -15,9 +15,11 @@ Theory of operation
 import base64
 import hmac
 import json
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -47,9 +49,19 @@ Incoming = tuple[h11.Request, bytes]
 class Server:
     """Answers queries on a loopback port until cancelled."""
 
-    def __init__(self, answer: Answer, token: str) -> None:
-        self._answer = answer
-        self._credentials = base64.b64encode(f"{token}:".encode())
+    def __init__(self, answer: Answer, token: str, port: int = 0) -> None:
+        self.port = port
+        self._doors = {_credentials(token): answer}
+
+    def open(self, answer: Answer) -> str:
+        """Let one more client in, which is answered by itself; give its token."""
+        token = secrets.token_urlsafe(24)
+        self._doors[_credentials(token)] = answer
+        return token
+
+    def close(self, token: str) -> None:
+        """Let a client in no more."""
+        del self._doors[_credentials(token)]
 
     async def serve(self, listening: socket.socket) -> None:
         """Answer who connects to a socket that listens already; takes the socket over."""
@@ -88,7 +100,8 @@ class Server:
     ) -> tuple[int, bytes | None, list[tuple[str, str]]]:
         request, body = incoming
         headers = dict(request.headers)
-        if not self._admits(headers.get(b"authorization", b"")):
+        answer = self._admits(headers.get(b"authorization", b""))
+        if answer is None:
             return 401, _text("wrong session token"), [("www-authenticate", 'Basic realm="dagger"')]
         if request.target.split(b"?")[0] != b"/query":
             return 404, _text(f"no such path: {request.target.decode('latin-1')}"), []
@@ -98,22 +111,32 @@ class Server:
             parsed = _parse(body, headers.get(b"traceparent", b"").decode("latin-1"))
         except (ValueError, TypeError, KeyError):
             return 400, _text('the body is not JSON of the form {"query": "…"}'), []
-        return 200, await self._watched(wire, stream, parsed), []
+        return 200, await _watched(wire, stream, partial(answer, parsed)), []
 
-    def _admits(self, header: bytes) -> bool:
+    def _admits(self, header: bytes) -> Answer | None:
+        """Find whom credentials let in; every door is tried, in the same time."""
         kind, _, given = header.partition(b" ")
-        return kind.lower() == b"basic" and hmac.compare_digest(given.strip(), self._credentials)
+        found = None
+        for credentials, answer in self._doors.items():
+            if hmac.compare_digest(given.strip(), credentials):
+                found = answer
+        return found if kind.lower() == b"basic" else None
 
-    async def _watched(
-        self, wire: h11.Connection, stream: SocketStream, request: Request
-    ) -> bytes | None:
-        """Answer, unless the client hangs up first: then cancel and give None."""
-        body: bytes | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_hang_up, wire, stream, group.cancel_scope)
-            body = await self._answer(request)
-            group.cancel_scope.cancel()
-        return body
+
+async def _watched(
+    wire: h11.Connection, stream: SocketStream, answer: Callable[[], Awaitable[bytes]]
+) -> bytes | None:
+    """Answer, unless the client hangs up first: then cancel and give None."""
+    body: bytes | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_hang_up, wire, stream, group.cancel_scope)
+        body = await answer()
+        group.cancel_scope.cancel()
+    return body
+
+
+def _credentials(token: str) -> bytes:
+    return base64.b64encode(f"{token}:".encode())
 
 
 async def _hang_up(wire: h11.Connection, stream: SocketStream, scope: anyio.CancelScope) -> None:

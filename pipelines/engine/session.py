@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.engine.engine import Engine
     from pipelines.engine.pins import Mode as Lock
     from pipelines.engine.sandbox.namespace import Mode
+    from pipelines.engine.server import Server
 
 __all__ = ["Options", "main", "parse"]
 
@@ -191,24 +192,26 @@ async def _session(options: Options, mode: "Mode", listening: socket.socket, tok
 
     from pipelines.engine.server import Request, Server
 
-    engine = _Later(options, mode)
-
     async def answer(request: Request) -> bytes:
         return await (await engine.get()).answer(request)
+
+    server = Server(answer, token, listening.getsockname()[1])
+    engine = _Later(options, mode, server)
 
     async with anyio.create_task_group() as group:
         group.start_soon(_until_stdin_ends, group.cancel_scope)
         group.start_soon(_until_signalled, group.cancel_scope)
         group.start_soon(engine.run)
-        await Server(answer, token).serve(listening)
+        await server.serve(listening)
 
 
 class _Later:
     """The engine, put together while the client is still starting."""
 
-    def __init__(self, options: Options, mode: "Mode") -> None:
+    def __init__(self, options: Options, mode: "Mode", doors: "Server") -> None:
         import anyio
 
+        self._doors = doors
         self._options = options
         self._mode = mode
         self._ready = anyio.Event()
@@ -230,7 +233,15 @@ class _Later:
 
         jobs = self._options.jobs or len(os.sched_getaffinity(0))
         options = self._options
-        settings = Settings(options.workdir, jobs, self._mode, options.events, options.lock)
+        settings = Settings(
+            options.workdir,
+            jobs,
+            self._mode,
+            options.events,
+            options.lock,
+            doors=self._doors,
+            insecure=os.environ.get("PIPELINES_ALLOW_INSECURE") == "1",
+        )
         async with opened(settings) as engine:
             # What was imported and assembled stays: the collector need not look at it again.
             gc.freeze()

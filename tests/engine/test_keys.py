@@ -24,6 +24,7 @@ from pipelines.engine.op import (
     SecretMount,
     SecretRef,
     Service,
+    SocketMount,
     TempMount,
     Write,
 )
@@ -62,6 +63,7 @@ INPUTS = {
     "mount owner": {"mounts": (DirMount("/src", SOURCE, owner="1"), *SPEC["mounts"][1:])},
     "volume": {"mounts": (*SPEC["mounts"], CacheMount("/b", CacheVolume("other")))},
     "tmpfs": {"mounts": (*SPEC["mounts"], TempMount("/tmp"))},
+    "socket": {"mounts": (*SPEC["mounts"], SocketMount("/s", "/run/s.sock"))},
     "secret's name": {"secret_env": (("TOKEN", SecretRef("new", SECRET.value)), ("OTHER", SECRET))},
     "secret's variable": {"secret_env": (("TOKEN2", SECRET), ("OTHER", SECRET))},
     "volatile name": {"volatile": (("RUN", "7"),)},
@@ -80,6 +82,8 @@ COMMANDS = {
     "redirectStdout": {"redirect_stdout": ""},
     "redirectStderr": {"redirect_stderr": "err"},
     "expect": {"expect": "ANY"},
+    "session": {"nested": True},
+    "power": {"insecure": True},
 }
 
 

@@ -104,6 +104,11 @@ class Engine(Protocol):
     """What the API asks of the engine."""
 
     @property
+    def insecure(self) -> bool:
+        """Whether commands may have every capability that the engine has."""
+        ...
+
+    @property
     def store(self) -> Store:
         """The store's keeper."""
         ...

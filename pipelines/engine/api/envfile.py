@@ -29,15 +29,20 @@ class EnvFile:
     own: dotenv.Pairs = ()
     context: dotenv.Pairs = ()
 
-    def values(self) -> dotenv.Pairs:
+    def values(self, session: Session) -> dotenv.Pairs:
         """Give every variable with its value, sorted by name.
 
         Raises:
             QueryError: a value can not be read.
         """
         names = [name for name, _ in self.own]
-        found = dotenv.evaluate(names, self.own, self.context, os.environ.get)
+        found = dotenv.evaluate(names, self.own, self.context, _host(session))
         return tuple(sorted(found.items()))
+
+
+def _host(session: Session) -> dotenv.Lookup:
+    """Look up the host's variables; a command's own session has none of them."""
+    return (lambda _name: None) if session.nested else os.environ.get
 
 
 def new(_session: Session, _root: object, *, expand: bool | None) -> EnvFile:  # noqa: ARG001
@@ -57,23 +62,23 @@ def into_container(session: Session, it: Container, *, source: EnvFile) -> Conta
     Raises:
         QueryError: a value can not be read.
     """
-    for name, value in source.values():
+    for name, value in source.values(session):
         it = with_env_variable(session, it, name=name, value=value, expand=False)
     return it
 
 
-def variables(_session: Session, it: EnvFile, *, raw: bool | None) -> tuple[EnvVariable, ...]:
+def variables(session: Session, it: EnvFile, *, raw: bool | None) -> tuple[EnvVariable, ...]:
     """List the variables, sorted by name; `raw` values are as they were written."""
-    pairs = tuple(sorted(it.own)) if raw else it.values()
+    pairs = tuple(sorted(it.own)) if raw else it.values(session)
     return tuple(EnvVariable(*pair) for pair in pairs)
 
 
-def get(_session: Session, it: EnvFile, *, name: str, raw: bool | None) -> str:
+def get(session: Session, it: EnvFile, *, name: str, raw: bool | None) -> str:
     """Read a variable; "" if it is not there."""
     written = dict(it.own).get(name)
     if written is None or raw:
         return written or ""
-    return dotenv.evaluate([name], it.own, it.context, os.environ.get)[name]
+    return dotenv.evaluate([name], it.own, it.context, _host(session))[name]
 
 
 def exists(_session: Session, it: EnvFile, *, name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 
+from pipelines.engine.api import nested
 from pipelines.engine.api.arguments import Arguments
 from pipelines.engine.api.document import Document, Selection, parse
 from pipelines.engine.api.fields import FIELDS
@@ -164,6 +165,8 @@ class _Walk:
             asked = str(self._arguments.resolve(selection.arguments.get("name", "")))
             return introspect(self._session.schema, selection, asked, self._fragments)
         field = self._session.schema.type(value.TYPE).field(name)
+        if self._session.nested:
+            nested.check(value.TYPE, name)
         where = f"{value.TYPE}.{name}"
         if name == "id":
             return self._session.objects.remember(value)

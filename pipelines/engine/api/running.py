@@ -15,7 +15,7 @@ __all__ = ["FIELDS"]
 
 
 def with_exec(
-    _session: Session,
+    session: Session,
     it: Container,
     *,
     args: tuple[str, ...],
@@ -33,14 +33,14 @@ def with_exec(
     """Run a command.
 
     Raises:
-        UnsupportedField: the command is to have powers that the sandbox does not give.
+        UnsupportedField: the command is to have powers that this session does not give.
     """
-    for asked, name in (
-        (experimental_privileged_nesting, "experimentalPrivilegedNesting"),
-        (insecure_root_capabilities, "insecureRootCapabilities"),
-    ):
-        if asked:
-            raise UnsupportedField(f"Container.withExec({name})")
+    if insecure_root_capabilities and not session.engine.insecure:
+        raise UnsupportedField(
+            "Container.withExec(insecureRootCapabilities)",
+            "it gives a command power over this machine; allow it where the session is started, "
+            "with PIPELINES_ALLOW_INSECURE=1",
+        )
     command = Command(
         _command(it, tuple(it.text(arg, expand) for arg in args), use_entrypoint),
         stdin,
@@ -48,6 +48,8 @@ def with_exec(
         it.text(redirect_stdout, expand),
         it.text(redirect_stderr, expand),
         expect,
+        experimental_privileged_nesting,
+        insecure_root_capabilities,
     )
     return _run(it, command)
 

@@ -15,9 +15,10 @@ __all__ = ["Session"]
 
 
 class Session:
-    """One client session."""
+    """One client session; `nested` if its client is a command of another."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, nested: bool = False) -> None:
+        self.nested = nested
         self.engine = engine
         self.schema = Schema()
         self.objects = Objects()

@@ -186,7 +186,8 @@ class Exec(Op):
     Outputs: "" is the root filesystem, a mount's target the snapshot that it became.
     `expect` is SUCCESS, FAILURE or ANY. `network` is what was asked for: "private", "host" or
     "none"; where no private network can be had, "private" runs on the machine's, which takes
-    nothing away that a command may count on, so it makes no difference to the key.
+    nothing away that a command may count on, so it makes no difference to the key. `nested`
+    gives it a session of its own, `insecure` every capability that the engine has.
     """
 
     slotted: ClassVar[bool] = True
@@ -206,5 +207,7 @@ class Exec(Op):
     expect: str = "SUCCESS"
     network: str = "private"
     services: tuple[Binding, ...] = ()
+    nested: bool = False
+    insecure: bool = False
     volatile_names: tuple[str, ...] = ()
     volatile: tuple[tuple[str, str], ...] = field(default=(), repr=False, metadata=UNKEYED)

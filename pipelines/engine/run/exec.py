@@ -16,6 +16,7 @@ Theory of operation
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,7 @@ from pipelines.engine.result import Ran, Result, Snapshot, output
 from pipelines.engine.run import relay
 from pipelines.engine.run.holding import Owner, Volumes, held, secrets_of
 from pipelines.engine.run.lent import Plug
+from pipelines.engine.run.nesting import Nesting
 from pipelines.engine.run.plugs import Plugs
 from pipelines.engine.run.rooms import Room, Rooms
 from pipelines.engine.run.services import Services, watched
@@ -65,6 +67,7 @@ class Execs:
     owner: Owner
     services: Services
     plugs: Plugs
+    nesting: Nesting
 
     async def run(self, op: Exec, inputs: Sequence[Result], slot: anyio.Semaphore) -> Ran:
         """Run a command, itself in a slot.
@@ -78,18 +81,21 @@ class Execs:
         async with (
             self.services.bound(op.services) as bound,
             held(self.volumes, op, root, self.owner) as volumes,
-            self.permits,
+            # What a nested command asks for needs a place to run in: it takes none itself.
+            nullcontext() if op.nested else self.permits,
             self.plugs.command(op, bound) as plug,
         ):
-            secrets = await secrets_of(op, self.events)
-            room = await to_thread.run_sync(self.rooms.make, op, inputs, volumes, secrets, plug)
-            try:
-                async with watched([live for _, live in bound]):
-                    return await self._inside(op, room, patterns(secrets.values()), slot, plug)
-            finally:
-                if not room.over:
-                    with anyio.CancelScope(shield=True):
-                        await to_thread.run_sync(room.clear)
+            fetched = await secrets_of(op, self.events)
+            with self.nesting.open(op, fetched) as (told, secrets):
+                make = self.rooms.make
+                room = await to_thread.run_sync(make, told, inputs, volumes, secrets, plug)
+                try:
+                    async with watched([live for _, live in bound]):
+                        return await self._inside(op, room, patterns(secrets.values()), slot, plug)
+                finally:
+                    if not room.over:
+                        with anyio.CancelScope(shield=True):
+                            await to_thread.run_sync(room.clear)
 
     async def _inside(
         self,
@@ -101,7 +107,7 @@ class Execs:
     ) -> Ran:
         streams = Streams(room.file, hidden, lambda s, d: self.events.log(op, s, d))
         try:
-            async with slot:
+            async with nullcontext() if op.nested else slot:
                 self.events.exec(op, "started")
                 began = anyio.current_time()
                 async with relay.relaying(room.sockets):

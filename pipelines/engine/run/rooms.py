@@ -272,6 +272,7 @@ class Rooms:
             stdin=_stdin(room, op),
             network="none" if op.network == "none" else "host",
             platform=op.platform,
+            insecure=op.insecure,
             inside=plug.inside,
         )
 

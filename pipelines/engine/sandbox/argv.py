@@ -14,25 +14,13 @@ from dataclasses import dataclass
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.base import Bind, Spec, Tmpfs
 
-__all__ = ["DEFAULT_CAPABILITIES", "Descriptors", "Masks", "arguments", "encode", "masks"]
-
-# Docker's defaults (moby, oci/caps/defaults.go), in the order of their numbers.
-DEFAULT_CAPABILITIES: Mapping[str, int] = {
-    "CAP_CHOWN": 0,
-    "CAP_DAC_OVERRIDE": 1,
-    "CAP_FOWNER": 3,
-    "CAP_FSETID": 4,
-    "CAP_KILL": 5,
-    "CAP_SETGID": 6,
-    "CAP_SETUID": 7,
-    "CAP_SETPCAP": 8,
-    "CAP_NET_BIND_SERVICE": 10,
-    "CAP_NET_RAW": 13,
-    "CAP_SYS_CHROOT": 18,
-    "CAP_MKNOD": 27,
-    "CAP_AUDIT_WRITE": 29,
-    "CAP_SETFCAP": 31,
-}
+__all__ = [
+    "Descriptors",
+    "Masks",
+    "arguments",
+    "encode",
+    "masks",
+]
 
 _HIDDEN = (
     "/proc/acpi",
@@ -99,12 +87,14 @@ def arguments(
     spec: Spec, fds: Descriptors, hidden: Masks, capabilities: Iterable[str]
 ) -> list[str]:
     """Spell a spec as bwrap's options, the command excluded."""
+    system = [*("--proc", "/proc"), *("--bind", "/sys", "/sys"), *("--dev-bind", "/dev", "/dev")]
+    if not spec.insecure:
+        system = [*_proc(hidden), *_sys(hidden), *("--dev", "/dev")]
     return [
         *_isolation(spec, fds),
         *("--bind", spec.root, "/"),
-        *_proc(hidden),
-        *_sys(hidden),
-        *("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
+        *system,
+        *("--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
         *_mounts(spec.mounts),
         *_capabilities(spec, capabilities),
         *_environment(spec.env),

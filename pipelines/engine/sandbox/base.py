@@ -48,6 +48,7 @@ class Spec:
 
     `env` may hold secrets: it must reach the command's environment and no other place.
     `umask` and limits follow the engine's. `stdin` is the path of a file or None for empty.
+    `insecure` takes away what guards the machine from root: it has all that the engine has.
     `platform` is that of the root, "" for this machine's: its programs may need an emulator.
     """
 
@@ -63,6 +64,7 @@ class Spec:
     stdin: str | None = None
     network: Literal["host", "none"] = "host"
     platform: str = ""
+    insecure: bool = False
     inside: Inside | None = field(default=None, repr=False)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import anyio
 
 from pipelines.engine.errors import SandboxError
-from pipelines.engine.sandbox import argv
+from pipelines.engine.sandbox import argv, capabilities
 from pipelines.engine.sandbox import binary as binaries
 from pipelines.engine.sandbox.base import Exit, Running, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
@@ -42,7 +42,7 @@ class Bubblewrap:
         self._executable = binary if self._staged is None else f"/proc/self/fd/{self._staged}/bwrap"
         self._filter = _memory("seccomp", program(single=mode == "single"))
         self._masks = argv.masks(_kinds())
-        self._capabilities = _available()
+        self._capabilities = capabilities.available(capabilities.DEFAULT)
         self._namespaces = UserNamespaces(mode)
         self._guard = Guard()
 
@@ -98,8 +98,12 @@ class Bubblewrap:
             seccomp = os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY | os.O_CLOEXEC)
             opened.append(seccomp)
             userns = self._namespaces.descriptor(spec.uid, emulator(spec.platform))
-            fds = argv.Descriptors(seccomp, status[1], userns, self._staged)
-            options = argv.arguments(spec, fds, self._masks, self._capabilities)
+            guard = None if spec.insecure else seccomp
+            fds = argv.Descriptors(guard, status[1], userns, self._staged)
+            given = (
+                capabilities.available(capabilities.ALL) if spec.insecure else self._capabilities
+            )
+            options = argv.arguments(spec, fds, self._masks, given)
             args = _memory("args", argv.encode(options))
             opened.append(args)
             passed = (fds.seccomp, fds.status, fds.userns, fds.binary, args)
@@ -191,11 +195,3 @@ def _kinds() -> dict[str, str]:
         elif os.path.exists(path):
             kinds[path] = "file"
     return kinds
-
-
-def _available() -> list[str]:
-    """List those of Docker's default capabilities that this process can give away."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    permitted = int(lines["CapPrm"], 16) & int(lines["CapBnd"], 16)
-    return [name for name, bit in argv.DEFAULT_CAPABILITIES.items() if permitted >> bit & 1]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pipelines.engine.errors import QueryError
 
-__all__ = ["Pairs", "evaluate", "namespaced", "parse", "put", "write"]
+__all__ = ["Lookup", "Pairs", "evaluate", "namespaced", "parse", "put", "write"]
 
 Pairs = tuple[tuple[str, str], ...]
 Lookup = Callable[[str], str | None]

@@ -73,6 +73,7 @@ class FakeEngine:
         self.warnings.append(text)
 
     store: FakeStore = field(default_factory=FakeStore)
+    insecure: bool = False
     started: list[Any] = field(default_factory=list)
     noticed: list[str] = field(default_factory=list)
 

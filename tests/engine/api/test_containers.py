@@ -273,10 +273,18 @@ def test_the_order_of_calls_before_a_command_does_not_matter(chain, cache):
     assert chain([*calls, run]).last == chain([*calls[::-1], run]).last
 
 
-@pytest.mark.parametrize("power", ["experimentalPrivilegedNesting", "insecureRootCapabilities"])
-def test_powers_are_not_given(refused, power):
-    error = refused(f'{{container{{withExec(args:["a"],{power}:true){{id}}}}}}')
-    assert error["extensions"]["field"] == f"Container.withExec({power})"
+def test_power_over_the_machine_is_given_only_where_it_is_allowed(refused, chain, engine):
+    insecure = 'withExec(args:["a"],insecureRootCapabilities:true)'
+    error = refused(f"{{container{{{insecure}{{id}}}}}}")
+    assert error["extensions"]["field"] == "Container.withExec(insecureRootCapabilities)"
+    engine.insecure = True
+    assert chain([insecure]).last.insecure
+
+
+def test_a_command_with_a_session_of_its_own_is_on_the_machines_network(chain):
+    made = chain(['withExec(args:["a"],experimentalPrivilegedNesting:true)']).last
+    assert (made.nested, made.network) == (True, "host")
+    assert chain(['withExec(args:["a"])']).last.network == "private"
 
 
 def test_a_command_goes_on_from_the_last(chain):

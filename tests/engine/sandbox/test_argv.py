@@ -37,6 +37,12 @@ def test_mounts_keep_their_order_and_properties():
     assert ("--perms 0700 --size 4096 --tmpfs /a --ro-bind /s /a/b --perms 1777 --tmpfs /c") in line
 
 
+def test_an_insecure_command_has_no_guard_but_its_namespaces():
+    line = spelled(Spec("/r", ("x",), {}, insecure=True), Descriptors(status=4), MASKS)
+    assert "--proc /proc --bind /sys /sys --dev-bind /dev /dev --perms 1777" in line
+    assert "kcore" not in line
+
+
 def test_no_network_is_a_namespace_of_its_own():
     assert "--unshare-net" in spelled(Spec("/r", ("x",), {}, network="none"))
     assert "--unshare-net" not in spelled(Spec("/r", ("x",), {}))

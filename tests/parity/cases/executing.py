@@ -241,3 +241,10 @@ async def a_command_is_in_a_process_namespace_of_its_own(given: Given):
 async def a_synced_container_goes_on(given: Given):
     ran = await given.sh("echo -n 1 > /f").sync()
     return await ran.with_exec(["sh", "-c", "test $(cat /f) = 1 && printf 2"]).stdout()
+
+
+@case(C + "withExec", gives="set\n")
+async def a_command_is_a_client_of_the_engine(given: Given):
+    script = 'test -n "$DAGGER_SESSION_PORT" && test -n "$DAGGER_SESSION_TOKEN" && echo set'
+    it = given.box.with_exec(["sh", "-c", script], experimental_privileged_nesting=True)
+    return await it.stdout()
