@@ -19,6 +19,10 @@ NO_ENGINE = 5
 
 SUBJECTS = {
     "machine": ("pipelines.cli.doctor", "What the embedded engine needs and finds here."),
+    "dockerfile": (
+        "pipelines.cli.dockerfile.command",
+        "What makes a Go Dockerfile slow or wrong, and the better file.",
+    ),
 }
 
 USAGE = """\
