@@ -8,7 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pipelines.go as go  # noqa: PLR0402 - mypy takes the other form for a cycle
+    import pipelines.docker as docker  # noqa: PLR0402 - mypy takes the other form for a cycle
+    import pipelines.go as go  # noqa: PLR0402
     from pipelines._cache import Cache, mount
     from pipelines._connect import connect
     from pipelines._errors import (
@@ -45,6 +46,7 @@ __all__ = [
     "UsageError",
     "connect",
     "dist",
+    "docker",
     "gather",
     "go",
     "matrix",
@@ -67,8 +69,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pipelines' has no attribute {name!r}")
-    if name == "go":
-        return importlib.import_module("pipelines.go")
+    if name in {"docker", "go"}:
+        return importlib.import_module(f"pipelines.{name}")
     value = getattr(importlib.import_module(f"pipelines.{_HOMES.get(name, '_errors')}"), name)
     globals()[name] = value
     return value
