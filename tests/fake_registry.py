@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None:
             data = fault.change(data)
             right = fault.declared if fault.declared is not None else right
-        if "content-length" not in {name.lower() for name in headers}:
+        if not {"content-length", "transfer-encoding"} & {name.lower() for name in headers}:
             self.send_header("content-length", str(right))
         self.end_headers()
         if self.command == "HEAD":
