@@ -43,6 +43,7 @@ async def test_with_one_job_a_nested_command_does_not_wait_for_itself(session):
         '{address(value:"/etc"){directory{entries}}}',
         '{directory{export(path:"/tmp/nested-was-here")}}',
         "{engine{localCache{prune}}}",
+        '{git(url:"/work"){head{commit}}}',
     ],
 )
 async def test_a_nested_client_does_not_reach_the_machine(dag, query):

@@ -6,6 +6,7 @@
     gitRef         URL#REF, or a path of the host and #REF
     gitRepository  URL, or a path of the host
     secret         env://NAME, env:NAME, NAME, file://PATH; ?cacheKey=TEXT keys it
+    service        tcp://HOST:PORT
     socket         a path of the host, with or without unix://
 
 Source: dagger `core/schema/address.go`.
@@ -14,9 +15,9 @@ Source: dagger `core/schema/address.go`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pipelines.engine.api import git, host, imaging
+from pipelines.engine.api import git, host, imaging, service
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.file import File
@@ -156,6 +157,23 @@ def secret(session: Session, it: Address) -> Secret:
     return from_address(session, uri, keys[0])
 
 
+def service_at(session: Session, it: Address) -> service.Service:
+    """Make a service of a port that the host reaches.
+
+    Raises:
+        QueryError: not tcp://HOST:PORT.
+    """
+    parts = urlsplit(it.value)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme not in {"tcp", "udp"} or not parts.hostname or not port:
+        raise QueryError(f"address({it.value!r}): a service is at tcp://HOST:PORT")
+    forward = {"frontend": port, "backend": port, "protocol": parts.scheme.upper()}
+    return service.host_service(session, host.Host(), ports=(forward,), host=parts.hostname)
+
+
 def socket(session: Session, it: Address) -> Socket:
     """Take the socket at this path of the host."""
     return host.unix_socket(session, host.Host(), path=it.value.removeprefix("unix://"))
@@ -169,5 +187,6 @@ FIELDS: dict[str, Callable[..., Any]] = {
     "gitRef": git_ref,
     "gitRepository": git_repository,
     "secret": secret,
+    "service": service_at,
     "socket": socket,
 }

@@ -50,6 +50,10 @@ class GitRef:
 def repository(session: Session, url: str) -> GitRepository:
     """Point to a repository by its address; credentials in it are taken out of sight."""
     address = parse(url, str(session.engine.workdir))
+    if session.nested and address.remote.local:
+        raise UnsupportedField(
+            "Query.git", "a session inside a command does not reach the machine that it is on"
+        )
     token = known(session, "password of the address", address.password or address.username)
     if not (address.password or address.username):
         return GitRepository(GitAccess(address.remote), None, address.ref, inside(address.subdir))

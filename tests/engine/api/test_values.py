@@ -113,6 +113,23 @@ def test_an_address_is_what_it_is_asked_for_as(session, ask, tmp_path):
     assert ask('{address(value:"x"){value}}') == "x"
 
 
+def test_a_port_is_a_service_of_the_host(session, ask):
+    found = session.objects.find(ask('{address(value:"tcp://db.example.org:5432"){service{id}}}'))
+    assert "db.example.org" in repr(found)
+    assert "5432" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "message"),
+    [
+        ("http://db:1", "service", "tcp://HOST:PORT"),
+        ("tcp://db:port", "service", "tcp://HOST:PORT"),
+    ],
+)
+def test_an_address_that_is_something_else_is_refused(refused, address, kind, message):
+    assert message in refused(f'{{address(value:"{address}"){{{kind}{{id}}}}}}')["message"]
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [("TOKEN", "env://TOKEN"), ("env:TOKEN", "env://TOKEN"), ("env://T?cacheKey=k", "k")],
