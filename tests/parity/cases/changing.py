@@ -138,3 +138,28 @@ async def what_a_command_did_is_a_changeset(given: Given):
 @case("Query.changeset", C + "isEmpty", gives=True)
 async def a_changeset_begins_empty(given: Given):
     return await given.dag.changeset().is_empty()
+
+
+@case(C + "withChangeset", C + "withChangesets", C + "addedPaths", gives=[["a", "b"], ["a", "b"]])
+async def changesets_are_merged(given: Given):
+    it = before(given)
+    one, two = (it.with_new_file(name, "").changes(it) for name in ("a", "b"))
+    return [
+        sorted(await one.with_changeset(two).added_paths()),
+        sorted(await one.with_changesets([two]).added_paths()),
+    ]
+
+
+@case(C + "withChangeset", gives=Fails("(?i)edited|conflict"))
+async def changes_that_conflict_are_an_error(given: Given):
+    it = before(given)
+    one, two = (it.with_new_file("edited", text).changes(it) for text in ("x\n", "y\n"))
+    return await one.with_changeset(two).modified_paths()
+
+
+@case(C + "withChangeset", C + "after", gives="y\n")
+async def a_conflict_may_be_decided(given: Given):
+    it = before(given)
+    one, two = (it.with_new_file("edited", text).changes(it) for text in ("x\n", "y\n"))
+    theirs = dagger.ChangesetMergeConflict.PREFER_THEIRS
+    return await one.with_changeset(two, on_conflict=theirs).after().file("edited").contents()

@@ -152,3 +152,20 @@ async def a_page_is_pinned_for_a_session(given: Given):
         first = await given.dag.http(f"{server.url}/f").contents()
         server.pages["/f"] = Reply(body=b"changed")
         return [first, await given.dag.http(f"{server.url}/f").contents()]
+
+
+@case(G + "uncommitted", "Changeset.modifiedPaths", needs=("git",), gives=["a"])
+async def uncommitted_changes_are_told(given: Given):
+    repository(given)
+    (given.path / "served/one/a").write_text("changed")
+    it = given.dag.host().directory(str(given.path / "served/one")).as_git()
+    return await it.uncommitted().modified_paths()
+
+
+@case("Address.gitRef", "Address.gitRepository", R + "commit", needs=GIT, gives=[True, True])
+async def an_address_leads_to_a_repository(given: Given):
+    made = repository(given)
+    with serving(given.path / "served") as server:
+        ref = given.dag.address(f"{server.url}/one#v1.0.0").git_ref()
+        head = given.dag.address(f"{server.url}/one").git_repository().head()
+        return [await ref.commit() == made.first, await head.commit() == made.second]
