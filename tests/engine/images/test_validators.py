@@ -5,15 +5,19 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from pipelines.engine.images.archive import Archives
+from pipelines.engine.images.blobs import NewBlob
+from pipelines.engine.images.reference import Reference
 from pipelines.engine.op import Edge, Scratch, Variant
 from pipelines.engine.result import Snapshot
+from pipelines.engine.run.archive import write
 from pipelines.engine.run.compose import form
 from pipelines.engine.run.layout import write_layout
+from pipelines.engine.run.runtime import find_runtime
 from pipelines.engine.snapshots.copy import Copy
 from tests.engine.images.world import World
 from tests.outside import crane, dockerd, require, run
@@ -153,14 +157,13 @@ def test_skopeo_copies_it_to_docker_s_form_and_back(image, tmp_path):
     assert one["rootfs"] == two["rootfs"]
 
 
-def archive(world, path: Path) -> Path:
-    from pipelines.engine.images.blobs import NewBlob
-    from pipelines.engine.images.reference import Reference
-    from pipelines.engine.run.archive import write
+NAME = Reference.parse("team/app:1")
 
+
+def archive(world, path: Path) -> Path:
     with path.open("wb") as file:
         places = world.composer.places(world.composed)
-        write(world.composed, places, NewBlob(file.fileno()), Reference.parse("team/app:1"))
+        write(world.composed, places, NewBlob(file.fileno()), NAME)
     return path
 
 
@@ -175,19 +178,19 @@ def test_crane_finds_no_fault(image, tmp_path):
 @pytest.mark.sandbox
 def test_docker_loads_it_and_gives_it_back(image, tmp_path):
     with dockerd(tmp_path / "docker") as docker:
-        docker.docker("load", "-i", archive(image, tmp_path / "i.tar"))
+        environ = {**os.environ, "DOCKER_HOST": docker.socket}
+        runtime = find_runtime(environ, "linux/amd64", root=True)
+        runtime.load(image.composed, image.composer.places(image.composed), NAME)
         [shown] = json.loads(docker.docker("image", "inspect", "team/app:1"))
-        container = docker.docker("create", "team/app:1").strip()
-        tar = subprocess.run(
-            ["docker", "--host", docker.socket, "export", container], capture_output=True
-        ).stdout
+        docker.docker("export", "-o", tmp_path / "t.tar", docker.docker("create", NAME).strip())
+        docker.docker("tag", "team/app:1", "team/other:2")
+        docker.docker("save", "-o", tmp_path / "saved.tar", "team/app:1", "team/other:2")
     config = json.loads(image.images.blobs.get(image.composed.images[0].manifest.config.digest))
     assert shown["RootFS"]["Layers"] == config["rootfs"]["diff_ids"]
     assert shown["Config"]["Cmd"] == ["/x"]
     (tmp_path / "out").mkdir()
-    subprocess.run(
-        ["tar", "-xf", "-", "--xattrs", "--xattrs-include=*", "-C", tmp_path / "out"], input=tar
-    )
+    every = ("--xattrs", "--xattrs-include=*")
+    run("tar", "-xf", tmp_path / "t.tar", *every, "-C", tmp_path / "out")
     expected, found = told(tmp_path / "expected"), told(tmp_path / "out")
     docker_s_own = {b"/" + name for name in (b"dev", b"etc", b"proc", b"sys", b".dockerenv")}
     found = {k: v for k, v in found.items() if not k.startswith(tuple(docker_s_own))}
@@ -196,3 +199,8 @@ def test_docker_loads_it_and_gives_it_back(image, tmp_path):
     assert dict(found[b"/copy"][-1])["security.capability"] == CAPABILITY
     assert {k: v for k, v in found.items() if expected.get(k) != v} == {}
     assert found.keys() == expected.keys()
+    archives = Archives(image.images, image.files)
+    saved = image.file((tmp_path / "saved.tar").read_bytes())
+    for tag in ("team/app:1", "2"):
+        ids = [layer.diff_id for layer in archives.load(saved, tag, "linux/amd64").layers]
+        assert ids == config["rootfs"]["diff_ids"]

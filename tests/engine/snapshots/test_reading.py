@@ -1,3 +1,4 @@
+import hashlib
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pipelines.engine.errors import ContentMissing, PathError
 from pipelines.engine.snapshots.copy import Copy
 from pipelines.engine.snapshots.layer import hash_file
 from pipelines.engine.snapshots.reading import Hashes, scan_stack, scan_tree, stack_file
-from pipelines.engine.tree import Entry
+from pipelines.engine.tree import Entry, Tree
 from tests.engine.snapshots.suite import Bench, write
 
 
@@ -97,3 +98,15 @@ def test_whiteouts_that_the_kernel_refuses_still_hide(bench: Bench) -> None:
     assert "etc/hosts" not in bench.show(stack)
     assert bench.run(lambda root: None, stack) == stack
     assert isinstance(bench.it, Copy)
+
+
+def test_times_that_a_tree_pinned_are_read_back_and_others_are_not(bench: Bench) -> None:
+    content = hashlib.sha256(b"x").hexdigest()
+    pinned = {"d": Entry("dir", 0o755, mtime=5), "d/f": Entry("file", 0o644, 1, content, mtime=7)}
+    tree = Tree({**pinned, "free": Entry("file", 0o644, 1, content)})
+    layer = bench.it.add(lambda root: write(root, {"d/f": "x", "free": "x"}), tree)
+    assert dict(scan_stack(bench.root, (layer,), "/")) == dict(tree)
+    above = bench.run(lambda root: write(root, {"d/f": "y"}), (layer,))
+    assert scan_stack(bench.root, above, "/")["d/f"].mtime is None
+    other = bench.it.add(lambda root: write(root, {"d/f": "x", "free": "x"}))
+    assert other != layer
