@@ -38,7 +38,6 @@ from pipelines.engine.run.trees import Trees
 from pipelines.engine.sandbox import binary
 from pipelines.engine.sandbox.bwrap import Bubblewrap
 from pipelines.engine.sandbox.namespace import Mode
-from pipelines.engine.scrub import Hidden
 from pipelines.engine.snapshots.base import Snapshots
 from pipelines.engine.snapshots.kernel import mount, umount
 from pipelines.engine.snapshots.probe import choose
@@ -98,7 +97,6 @@ class Parts:
     seeds: Seeds
     outgoing: Outgoing
     world: World
-    hidden: Hidden
     links: Links
 
 
@@ -149,17 +147,18 @@ def assemble(
     files = Files(layout, owners=settings.mode != "single")
     snapshots = _snapshots(layout, lease, events, stack)
     (records, locks), images = _records(layout, snapshots, stack), Images(layout.images)
-    packages = PackageImages(environ, layout.images, single=settings.mode == "single")
+    packages = PackageImages(environ, layout.images, single=not files.owners)
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
     registries, resolver = _resolver(images, packages, environ, events, lock)
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout, owners=files.owners)
     sandbox = _sandbox(settings, environ, stack)
     outgoing = Outgoing(images, layout.snapshots, files, registries)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
-    world = World(layout, files, lease.path / "session", environ, group=sandbox.group, pins=lock)
-    stack.callback(world.close)
-    seeds = Seeds(volumes, volumes.has, _copier(files))
+    seeds, at = Seeds(volumes, volumes.has, _copier(files)), lease.path / "session"
     links = link(rooms, sandbox, seeds, events, trees.numbers, environ, settings.doors)
+    reach = links.serving.reach
+    world = World(layout, files, at, environ, group=sandbox.group, pins=lock, reach=reach)
+    stack.callback(world.close)
     run = Run(
         links.execs(blobs, anyio.Semaphore(2 * settings.jobs + 2)),
         RootfsRunner(images, snapshots, packages, registries, _alive),
@@ -188,7 +187,6 @@ def assemble(
         seeds,
         outgoing,
         world,
-        events.hidden,
         links,
     )
 

@@ -95,7 +95,7 @@ class Engine:
     @property
     def hidden(self) -> Hidden:
         """The secrets that must not be in what the session says."""
-        return self._parts.hidden
+        return self._parts.run.events.hidden
 
     @property
     def world(self) -> World:

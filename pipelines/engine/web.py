@@ -27,6 +27,7 @@ __all__ = [
     "resumes",
     "shown",
     "split",
+    "through",
 ]
 
 REDIRECTS = 10
@@ -103,6 +104,15 @@ def ask(known: Validators | None, authorization: str, offset: int = 0) -> dict[s
     if known.modified:
         headers["if-modified-since"] = known.modified
     return headers
+
+
+def through(via: str, url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Send a request for `url` to a service that listens at `via`, if that is not ""."""
+    if not via:
+        return url, headers
+    parts = urlsplit(url)
+    at = urlunsplit(("http", via, parts.path or "/", parts.query, ""))
+    return at, headers | {"host": parts.netloc}
 
 
 def resumes(status: int, headers: Mapping[str, str], offset: int) -> bool:

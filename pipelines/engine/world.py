@@ -4,7 +4,8 @@ The part of the composition root that ops and fields share: fields pin what move
 the trees of what is pinned.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +13,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipelines.engine.op import GitAccess, GitTree, HttpFile, HttpSource
+from pipelines.engine.op import AnyService, GitAccess, GitTree, HttpFile, HttpSource
 from pipelines.engine.pins import Pins
 from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.tree import Tree
-from pipelines.engine.web import lockable
+from pipelines.engine.web import lockable, origin
 
 if TYPE_CHECKING:
     from pipelines.engine.run.git import GitSources
     from pipelines.engine.run.http import HttpSources
 
 __all__ = ["World"]
+
+_GIT_PORT, _WEB_PORT = 9418, 80
+
+Reach = Callable[[AnyService, int], AbstractAsyncContextManager[tuple[str, int]]]
 
 
 class World:
@@ -39,8 +44,10 @@ class World:
         *,
         group: int,
         pins: Pins,
+        reach: Reach,
     ) -> None:
         self._pins = pins
+        self._reach = reach
         self._layout = layout
         self._files = files
         self._session = session
@@ -72,7 +79,7 @@ class World:
 
     async def pin(self, access: GitAccess, name: str) -> Pinned:
         """Find what a ref stands for: as it is locked, or as the server says."""
-        if access.remote.local:  # of this machine, like a host directory: nothing to lock
+        if access.remote.local or access.service:  # ours, like a host directory: nothing to lock
             return (await self.refs(access)).find(name)
         row = f"{access.remote.url} {name}"
         if locked := self._pins.find("git", row):
@@ -86,7 +93,8 @@ class World:
 
     async def refs(self, access: GitAccess) -> Refs:
         """Look at a repository's refs."""
-        return await self._git.refs(access)
+        async with self._by_service(access) as reached:
+            return await self._git.refs(reached)
 
     async def refs_in(self, tree: Tree) -> Refs:
         """Look at the refs of a repository that stands in a directory."""
@@ -96,10 +104,16 @@ class World:
         self, access: GitAccess | None, tree: Tree | None, pair: Sequence[str]
     ) -> str:
         """Find the best common ancestor of two commits."""
-        return await self._git.ancestor(access, tree, pair)
+        if access is None:
+            return await self._git.ancestor(None, tree, pair)
+        async with self._by_service(access) as reached:
+            return await self._git.ancestor(reached, None, pair)
 
     async def body(self, source: HttpSource) -> tuple[str, int]:
         """Pin a download."""
+        if source.service is not None:
+            async with self._web_service(source) as reached:
+                return await self._http.body(reached)
         if source.checksum:
             return await self._http.body(source)
         row = lockable(source.url)
@@ -114,8 +128,31 @@ class World:
     async def make(self, op: GitTree | HttpFile, local: Tree | None, slot: anyio.Semaphore) -> Tree:
         """Make the tree of what is pinned."""
         if isinstance(op, GitTree):
-            return await self._git.tree(op, local, slot)
+            return await self._tree(op, local, slot)
         return await self._http.file(op)
+
+    async def _tree(self, op: GitTree, local: Tree | None, slot: anyio.Semaphore) -> Tree:
+        if op.access is None or op.access.service is None:
+            return await self._git.tree(op, local, slot)
+        async with self._by_service(op.access) as reached:
+            return await self._git.tree(replace(op, access=reached), local, slot)
+
+    @asynccontextmanager
+    async def _by_service(self, access: GitAccess) -> AsyncIterator[GitAccess]:
+        """Hold the service that a repository is reached by, if it is."""
+        if access.service is None:
+            yield access
+            return
+        scheme, _, port = origin(access.remote.url)
+        port = _GIT_PORT if scheme == "git" and port == _WEB_PORT else port
+        async with self._reach(access.service, port) as (host, at):
+            yield replace(access, via=f"{scheme}://{host}:{at}/")
+
+    @asynccontextmanager
+    async def _web_service(self, source: HttpSource) -> AsyncIterator[HttpSource]:
+        assert source.service is not None
+        async with self._reach(source.service, origin(source.url)[2]) as (host, at):
+            yield replace(source, via=f"{host}:{at}")
 
     def close(self) -> None:
         """End what is in the air."""

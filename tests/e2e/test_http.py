@@ -7,6 +7,7 @@ import dagger
 import pytest
 
 from pipelines import connect
+from tests.gitserver import Repository
 from tests.webserver import Reply, web
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -85,3 +86,17 @@ async def test_a_private_file_needs_its_header(dag, server, tmp_path):
 async def test_what_cannot_be_had_is_said(dag, server, url, more, message):
     with pytest.raises(dagger.QueryError, match=message):
         await dag.http(f"{server.url}{url}", **more).contents()
+
+
+@pytest.mark.sandbox
+async def test_a_service_serves_a_file_and_a_repository(dag, tmp_path):
+    repository = Repository(tmp_path / "one")
+    commit = repository.commit(a="of-the-service")
+    repository.git("update-server-info")
+    root = dag.host().directory(str(tmp_path), include=["one/.git"]).with_new_file("f", "text")
+    box = dag.container().from_("busybox").with_directory("/www", root).with_exposed_port(80)
+    served = box.as_service(args=["httpd", "-f", "-p", "80", "-h", "/www"])
+    assert await dag.http("http://www/f", experimental_service_host=served).contents() == "text"
+    git = dag.git("http://www/one/.git", experimental_service_host=served)
+    assert await git.branch("main").commit() == commit
+    assert await git.branch("main").tree().file("a").contents() == "of-the-service"

@@ -129,3 +129,9 @@ def test_a_lock_file_has_no_query():
     signed = web.lockable("https://h/f?sig=secret")
     assert signed.startswith("https://h/f?sha256=")
     assert signed != web.lockable("https://h/f?sig=other")
+
+
+def test_a_service_is_asked_where_it_listens_for_what_it_is_called():
+    asked = web.through("127.0.0.1:9", "http://www:80/a?b", {"x": "y"})
+    assert asked == ("http://127.0.0.1:9/a?b", {"x": "y", "host": "www:80"})
+    assert web.through("", "http://www/a", {}) == ("http://www/a", {})

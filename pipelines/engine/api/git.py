@@ -12,7 +12,7 @@ from pipelines.engine.api.changeset import Changeset
 from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import QueryError, UnsupportedField
+from pipelines.engine.errors import QueryError
 from pipelines.engine.op import Edge, Empty, Filter, GitAccess, GitTree
 from pipelines.engine.refs import HEADS, NEWEST, TAGS, Refs, is_commit
 from pipelines.engine.remote import parse
@@ -81,8 +81,6 @@ def git(
     Raises:
         QueryError: not an address, or credentials that do not go with it.
     """
-    if experimental_service_host is not None:
-        raise UnsupportedField("Query.git(experimentalServiceHost:)")
     made = repository(session, url)
     access = made.access
     assert access is not None
@@ -91,8 +89,15 @@ def git(
             f"git({access.remote.url!r}): httpAuthToken and httpAuthHeader are for https "
             f"addresses, this one is {access.remote.protocol}"
         )
+    service = experimental_service_host.service if experimental_service_host else None
+    if service is not None and access.remote.protocol not in {"http", "git"}:
+        raise QueryError(
+            f"git({access.remote.url!r}): a service is reached by http:// or git://, not by "
+            f"{access.remote.protocol}"
+        )
     access = replace(
         access,
+        service=service,
         username=http_auth_username or access.username,
         token=http_auth_token.ref if http_auth_token else access.token,
         header=http_auth_header.ref if http_auth_header else None,

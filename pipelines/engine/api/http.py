@@ -7,8 +7,8 @@ from pipelines.engine import web
 from pipelines.engine.api.file import File
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import QueryError, UnsupportedField
-from pipelines.engine.op import Edge, HttpFile, HttpSource, SecretRef
+from pipelines.engine.errors import QueryError
+from pipelines.engine.op import AnyService, Edge, HttpFile, HttpSource, SecretRef
 
 __all__ = ["fetched", "http"]
 
@@ -33,12 +33,19 @@ async def http(
         QueryError: the address, the name or the checksum can not be read.
         SourceError: the file can not be had, or is not what the checksum says.
     """
-    if experimental_service_host is not None:
-        raise UnsupportedField("Query.http(experimentalServiceHost:)")
     header = auth_header.ref if auth_header is not None else None
     mode = PERMISSIONS if permissions is None else permissions
+    service = experimental_service_host.service if experimental_service_host else None
+    if service is not None and not url.startswith("http://"):
+        raise QueryError(f"http({web.shown(url)!r}): a service is reached by http://")
     return await fetched(
-        session, url, name=name or "", permissions=mode, checksum=checksum or "", header=header
+        session,
+        url,
+        name=name or "",
+        permissions=mode,
+        checksum=checksum or "",
+        header=header,
+        service=service,
     )
 
 
@@ -50,6 +57,7 @@ async def fetched(
     permissions: int = PERMISSIONS,
     checksum: str = "",
     header: SecretRef | None = None,
+    service: AnyService | None = None,
 ) -> File:
     """Take a file from the web; credentials in its address are taken out of sight."""
     address, userinfo = web.split(url)
@@ -60,7 +68,7 @@ async def fetched(
         raise QueryError(f"http: name {name!r}: a name is wanted, not a path")
     if checksum:
         web.Checksum.parse(checksum)
-    source = HttpSource(address, checksum, header)
+    source = HttpSource(address, checksum, header, service)
     body, size = await session.engine.world.body(source)
     named = name or web.default_name(address)
     return File(Edge(HttpFile(body, size, named, permissions, source)))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pipelines.engine.op.base import UNKEYED, Edge, Op
-from pipelines.engine.op.execs import SecretRef
+from pipelines.engine.op.execs import AnyService, SecretRef
 from pipelines.engine.remote import Remote
 
 __all__ = ["GitAccess", "GitTree", "HostTree", "HttpFile", "HttpSource", "Rootfs"]
@@ -43,7 +43,10 @@ class Rootfs(Op):
 
 @dataclass(frozen=True, slots=True)
 class GitAccess:
-    """How a repository is reached. `header` is a whole Authorization header's value."""
+    """How a repository is reached. `header` is a whole Authorization header's value.
+
+    `service` is where the address leads, for as long as `via` says where that listens.
+    """
 
     remote: Remote
     username: str = ""
@@ -51,6 +54,8 @@ class GitAccess:
     header: SecretRef | None = None
     known_hosts: str = ""
     auth_socket: str = ""
+    service: AnyService | None = None
+    via: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +83,16 @@ class GitTree(Op):
 
 @dataclass(frozen=True, slots=True)
 class HttpSource:
-    """What to download; `url` has no credentials in it, `header` is an Authorization value."""
+    """What to download; `url` has no credentials in it, `header` is an Authorization value.
+
+    `service` is where the address leads, for as long as `via` says where that listens.
+    """
 
     url: str
     checksum: str = ""
     header: SecretRef | None = None
+    service: AnyService | None = None
+    via: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ Theory of operation
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -237,8 +237,5 @@ def _inner(access: GitAccess | None, url: str, path: str) -> GitAccess:
         remote.protocol == "ssh" or remote.authority == access.remote.authority
     )
     if same:
-        return GitAccess(
-            remote, access.username, access.token, access.header, access.known_hosts,
-            access.auth_socket,
-        )  # fmt: skip
+        return replace(access, remote=remote)
     return GitAccess(remote)

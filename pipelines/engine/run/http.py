@@ -149,10 +149,10 @@ class HttpSources:
         known = self.downloads.get(name)
         if known is not None and self.files.find(known.content) is None:
             known = None
-        if checksum is not None:
+        if checksum is not None or source.service is not None:
             known = None  # what is asked for is not what is there: no use in asking whether it is
         with full(f"download {web.shown(source.url)}"), self._partial(checksum) as partial:
-            if not self._fetch(source.url, header, known, partial):
+            if not self._fetch(source, header, known, partial):
                 assert known is not None
                 return known.content, known.size
             return self._keep(source, name, partial)
@@ -186,14 +186,17 @@ class HttpSources:
         finally:
             partial.path.unlink(missing_ok=True)
 
-    def _fetch(self, url: str, header: str, known: Download | None, partial: _Partial) -> bool:
+    def _fetch(
+        self, source: HttpSource, header: str, known: Download | None, partial: _Partial
+    ) -> bool:
         """Receive a body whole; False if what is known is still what there is."""
+        url = source.url
         attempts = Attempts(self.patience)
         condition = Validators(known.etag, known.modified) if known is not None else None
         while True:
             before = partial.size
             try:
-                with self._hops(url, header, condition, partial) as (at, answer):
+                with self._hops(source, header, condition, partial) as (at, answer):
                     if answer.status == _NOT_MODIFIED and known is not None:
                         return False
                     if answer.status in {_OK, _PARTIAL}:
@@ -218,15 +221,17 @@ class HttpSources:
 
     @contextmanager
     def _hops(
-        self, url: str, header: str, condition: Validators | None, partial: _Partial
+        self, source: HttpSource, header: str, condition: Validators | None, partial: _Partial
     ) -> Iterator[tuple[str, Response]]:
         """Follow redirects to the answer that is one."""
         resuming = partial.size if partial.validators.strong else 0
-        at = url
+        at = url = source.url
         for _ in range(web.REDIRECTS + 1):
-            allowed = header if web.origin(at) == web.origin(url) else ""
+            own = web.origin(at) == web.origin(url)
+            allowed = header if own else ""
             headers = web.ask(partial.validators if resuming else condition, allowed, resuming)
-            with self.http.send(Request("GET", at, headers)) as answer:
+            dialled, headers = web.through(source.via if own else "", at, headers)
+            with self.http.send(Request("GET", dialled, headers)) as answer:
                 target = web.next_hop(at, answer.status, answer.headers)
                 if target is None:
                     yield at, answer

@@ -187,6 +187,8 @@ class Remotes:
     def _reaching(self, access: GitAccess, secrets: "_Secrets") -> Iterator[Mapping[str, str]]:
         """Give the environment in which a server can be reached."""
         pairs = [*self._lent, *secrets.pairs(access)]
+        if access.via:
+            pairs.append((f"url.{access.via}.insteadOf", access.remote.authority))
         local = access.remote.local or any(
             name.startswith("url.") and name[4:5] in {"/", "f"} for name, _ in self._lent
         )
@@ -232,7 +234,7 @@ class _Secrets:
             value = b"Basic " + self._basic((access.username or "x-access-token").encode())
         if not value:
             return []
-        name = f"http.{access.remote.authority}.extraHeader"
+        name = f"http.{access.via or access.remote.authority}.extraHeader"
         return [(name, "Authorization: " + value.decode("utf-8", "surrogateescape"))]
 
 

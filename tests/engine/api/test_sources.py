@@ -116,9 +116,23 @@ def test_the_ancestor_of_one_commit_is_itself(session, ask, world):
     assert (ask(query), world.asked) == (MAIN, [])
 
 
-def test_a_service_host_is_not_supported_yet_and_says_so(asked, world):
-    shown = json.dumps(asked('{git(url:"https://h/x",experimentalServiceHost:"x"){url}}'))
-    assert "experimentalServiceHost" in shown
+SERVICE = '{container{withExposedPort(port:80){asService(args:"serve"){id}}}}'
+
+
+def test_a_repository_is_reached_by_a_service(ask, world):
+    arguments = f'url:"http://git/x",experimentalServiceHost:"{ask(SERVICE)}"'
+    ask(f"{{git({arguments}){{head{{commit}}}}}}")
+    (access,) = world.asked
+    assert access.service is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [("git(url:{}){url}", "by http:// or git://"), ("http(url:{}){id}", "by http://")],
+)
+def test_a_service_is_reached_by_plain_protocols(ask, refused, world, field, message):
+    arguments = f'"https://h/x",experimentalServiceHost:"{ask(SERVICE)}"'
+    assert message in refused("{" + field.replace("{}", arguments) + "}")["message"]
 
 
 def test_a_download_is_pinned_when_it_is_named(op, world):
