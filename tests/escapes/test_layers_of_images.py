@@ -4,6 +4,8 @@ import io
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -39,10 +41,20 @@ class Stacked:
     def add(self, contents: list[bytes]) -> tuple[str, ...]:
         done: tuple[str, ...] = ()
         for content in contents:
-            with self.snapshots.view(done) as lower:
+            with self.below(done) as lower:
                 fill = partial(self._unpack, content, lower)
                 done += (self.snapshots.add(fill),)
         return done
+
+    @contextmanager
+    def below(self, done: tuple[str, ...]) -> Iterator[Path]:
+        """Show what is below; an ordinary user can not make the empty root, which is root's."""
+        if done:
+            with self.snapshots.view(done) as lower:
+                yield lower
+        else:
+            with tempfile.TemporaryDirectory() as empty:
+                yield Path(empty)
 
     def _unpack(self, content: bytes, lower: Path, into: Path) -> None:
         unpack(io.BytesIO(content).read, into, lower)
