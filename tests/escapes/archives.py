@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from tests.escapes.corpus import layer, put
 
-__all__ = ["oci", "packed", "saved"]
+__all__ = ["MACHINES", "oci", "packed", "saved"]
 
-_MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _OCI = "application/vnd.oci.image"
 
 
@@ -53,6 +53,6 @@ def oci(layers: Sequence[bytes], config: dict | None = None) -> bytes:
 def _config(layers: Sequence[bytes], config: dict | None) -> bytes:
     ids = ["sha256:" + hashlib.sha256(each).hexdigest() for each in layers]
     machine = platform.machine()
-    document = {"os": "linux", "architecture": _MACHINE.get(machine, machine)}
+    document = {"os": "linux", "architecture": MACHINES.get(machine, machine)}
     rootfs = {"type": "layers", "diff_ids": ids}
     return json.dumps(document | {"rootfs": rootfs, "config": config or {}}).encode()
