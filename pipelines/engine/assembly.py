@@ -24,6 +24,7 @@ from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
+from pipelines.engine.images.tarread import limits
 from pipelines.engine.link import Links, link
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.export import export_tree
@@ -146,7 +147,7 @@ def assemble(
     events, blobs = Events(settings.events), Blobs(layout)
     files = Files(layout, owners=settings.mode != "single")
     snapshots = _snapshots(layout, lease, events, stack)
-    (records, locks), images = _records(layout, snapshots, stack), Images(layout.images)
+    (records, locks), images = _records(layout, snapshots, stack), _images(layout, environ)
     packages = PackageImages(environ, layout.images, single=not files.owners)
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
     registries, resolver = _resolver(images, packages, environ, events, lock)
@@ -215,6 +216,10 @@ def _snapshots(layout: Layout, lease: Lease, events: Events, stack: ExitStack) -
         events.warning(f"overlayfs cannot be used here ({why}): files are copied, which is slower")
     stack.callback(snapshots.close)
     return snapshots
+
+
+def _images(layout: Layout, environ: Mapping[str, str]) -> Images:
+    return Images(layout.images, limits(environ))
 
 
 def _records(layout: Layout, snapshots: Snapshots, stack: ExitStack) -> tuple[Records, Locks]:

@@ -98,7 +98,7 @@ class Archives:
     def _read(self, file: BinaryIO, name: str) -> Contents:
         files: dict[str, tuple[Digest, int]] = {}
         links: dict[str, str] = {}
-        reader = TarReader(decompressing(file))
+        reader = TarReader(decompressing(file), self._images.limits)
         for member in reader:
             path = "/".join(p.decode("utf-8", "replace") for p in components(member.name))
             if member.kind == "file":

@@ -27,6 +27,7 @@ from pipelines.engine.errors import ContentMissing, StoreError
 from pipelines.engine.images.blobs import ImageBlobs, storing
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.reference import Reference
+from pipelines.engine.images.tarread import LIMITS, Limits
 
 __all__ = ["Images", "chain_id"]
 
@@ -34,10 +35,14 @@ _SILENCE = 300.0
 
 
 class Images:
-    """The images that this store knows, by reference and by digest."""
+    """The images that this store knows, by reference and by digest.
 
-    def __init__(self, root: Path) -> None:
+    `limits` say how large layers and archives may be that are put into it.
+    """
+
+    def __init__(self, root: Path, limits: Limits = LIMITS) -> None:
         self.root = root
+        self.limits = limits
         self.blobs = ImageBlobs(root)
 
     def lookup(self, ref: Reference, platform: str) -> ImageInfo | None:

@@ -8,14 +8,15 @@ Source: POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ImageError
 
-__all__ = ["LIMITS", "Limits", "Member", "MemberKind", "TarReader"]
+__all__ = ["LIMITS", "Limits", "Member", "MemberKind", "TarReader", "limits"]
 
 MemberKind = Literal["file", "dir", "symlink", "hardlink", "fifo", "device"]
 
@@ -44,6 +45,27 @@ class Limits:
 
 
 LIMITS = Limits()
+_BYTES, _ENTRIES = "PIPELINES_MAX_LAYER_BYTES", "PIPELINES_MAX_LAYER_ENTRIES"
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def limits(environ: Mapping[str, str]) -> Limits:
+    """Read the limits that the environment sets: bytes like 50G, and a number of entries.
+
+    Raises:
+        ImageError: a value is no such number.
+    """
+    found = LIMITS
+    if text := environ.get(_BYTES, ""):
+        said = re.fullmatch(r"(\d{1,15})([KMGT]?)(?:i?B)?", text)
+        if said is None or not int(said[1]):
+            raise ImageError(f"{_BYTES} is {text!r}; it must be a size like 50G")
+        found = replace(found, size=int(said[1]) << _UNITS[said[2]])
+    if text := environ.get(_ENTRIES, ""):
+        if not re.fullmatch(r"[1-9]\d{0,11}", text):
+            raise ImageError(f"{_ENTRIES} is {text!r}; it must be a number of files")
+        found = replace(found, members=int(text))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +120,10 @@ class TarReader:
         while (block := self._header()) is not None:
             count += 1
             if count > self._limits.members:
-                raise ImageError(f"the archive has more than {self._limits.members} entries")
+                raise ImageError(
+                    f"the archive has more than {self._limits.members} entries; "
+                    f"{_ENTRIES} is the limit"
+                )
             kind = block[156:157]
             if kind in b"xgLK":
                 self._extend(kind, block, records)
@@ -177,7 +202,9 @@ class TarReader:
             self._hash.update(self._buffer)
         self.size += len(self._buffer)
         if self.size > self._limits.size:
-            raise ImageError(f"the archive unpacks to more than {self._limits.size} bytes")
+            raise ImageError(
+                f"the archive unpacks to more than {self._limits.size} bytes; {_BYTES} is the limit"
+            )
         return bool(self._buffer)
 
 

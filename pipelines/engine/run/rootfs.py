@@ -214,7 +214,8 @@ class RootfsRunner:
             try:
                 interrupt = getattr(file, "interrupt", lambda: None)
                 with Ahead(decompressing(file), self._alive, interrupt) as ahead:
-                    found = unpack(ahead.read, into, lower, digest=lambda: ahead.digest)
+                    limits = self._images.limits
+                    found = unpack(ahead.read, into, lower, limits, digest=lambda: ahead.digest)
             except ImageError:
                 # Damaged, or damaged on its way? The last read knows, and says so.
                 while file.read(_CHUNK):
