@@ -32,6 +32,7 @@ _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|
 _SCHEME = re.compile(r"\s*,?\s*([A-Za-z0-9-]+)(?=\s|$)(?!\s*=)")
 _LIFETIME, _MARGIN = 60, 10
 _OK = 200
+_LONGEST = 1 << 20  # bytes of an answer with a token
 
 Send = Callable[[Request], Response]
 Scopes = tuple[str, ...]
@@ -149,7 +150,7 @@ class Authorizer:
         else:
             request = _ask(endpoint, realm, known, wanted, credential)
         with self._send(request) as response:
-            text = response.read()
+            text = _read(response)
             if response.status != _OK:
                 raise RegistryError(_refusal(endpoint, realm, response.status, text, credential))
         return self._token(endpoint, realm, text)
@@ -164,6 +165,13 @@ class Authorizer:
                 f"registry {endpoint.host}: {_place(realm)} answered something else than a token"
             ) from exc
         return _Token(str(value), self._now() + lifetime - _MARGIN)
+
+
+def _read(response: Response) -> bytes:
+    text = b""
+    while len(text) < _LONGEST and (piece := response.read(_LONGEST - len(text))):
+        text += piece
+    return text
 
 
 def _repository(scopes: Scopes) -> str:

@@ -151,10 +151,12 @@ class RegistryBlobs:
             download = self._flights.get(key)
             if download is None or download.ended() or download.given_up.is_set():
                 download = self._flights[key] = Download(where, layer, origin=origin)
+                download.users = 1  # before it runs: it may be over at once
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(AT_ONCE, "pull")
                 self._pool.submit(self._run, download)
-            download.users += 1
+            else:
+                download.users += 1
         return download
 
     def _leave(self, download: Download) -> None:

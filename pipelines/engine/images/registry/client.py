@@ -298,6 +298,7 @@ def _unreachable(endpoint: Endpoint, call: _Call, fault: TransportFault, attempt
     table = f'[registries."{endpoint.host}"]'
     advice: dict[str, str] = {
         "name": "check the name, the network and its DNS",
+        "resolver": "check the network and its DNS",
         "refused": "check the address and that the registry runs",
         "certificate": f"name its authority as `ca` of {table}, or set `insecure = true` there",
         "tls": f"if it speaks plain HTTP, set `plain-http = true` of {table}",

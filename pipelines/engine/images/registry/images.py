@@ -2,7 +2,8 @@
 
 Theory of operation
     1. A tag is asked for its digest once a session, with HEAD. What it was is remembered in
-       the store, for when the registry can not be reached: then that is used, and said, once.
+       the store, for when the registry does not answer, fails or limits: then that is used,
+       and said, once. A registry that fails does not decide whether a pipeline does.
     2. A digest names a document. Documents are kept as blobs of the store, so a known digest
        needs no request at all; a new one is fetched and digested before anybody reads it.
     3. An index is asked for the platform, down to a manifest; its config is fetched. Layers are
@@ -38,7 +39,7 @@ from pipelines.engine.images.model import (
 )
 from pipelines.engine.images.reference import Reference, pinned_name
 from pipelines.engine.images.registry.client import Repository
-from pipelines.engine.images.registry.retry import Patience
+from pipelines.engine.images.registry.retry import Patience, is_temporary
 from pipelines.engine.images.registry.transport import Response
 
 __all__ = ["RegistryImages"]
@@ -49,6 +50,7 @@ _ACCEPT = ", ".join((*_MANIFESTS, *_INDEXES))
 _LONGEST_MANIFEST, _LONGEST_CONFIG = 4 << 20, 16 << 20
 _PIECE = 1 << 18
 _DEPTH = 4
+_NO_HEAD = (405, 501)
 _LAYERS = ("tar", "tar+gzip", "tar.gzip", "tar+zstd", "tar.zstd")
 
 
@@ -62,6 +64,7 @@ class Asks(Protocol):
         path: str = "",
         *,
         headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...] = (),
         patience: Patience | None = None,
     ) -> Response:
         """Ask; errors are raised."""
@@ -121,8 +124,9 @@ class RegistryImages:
     def _ask_or_remember(self, ref: Reference, patience: Patience | None) -> Digest:
         try:
             digest = self.ask(ref, patience)
-        except RegistryUnreachable as exc:
-            before = self._images.tag(ref)
+        except RegistryError as exc:
+            passing = isinstance(exc, RegistryUnreachable) or is_temporary(exc.status)
+            before = self._images.tag(ref) if passing else None
             if before is None:
                 raise
             self._warn(
@@ -138,7 +142,7 @@ class RegistryImages:
         headers = {"accept": _ACCEPT}
         where = Repository(ref.host, ref.name)
         with self._client.request(
-            where, "HEAD", path, headers=headers, patience=patience
+            where, "HEAD", path, headers=headers, patience=patience, accept=_NO_HEAD
         ) as answer:
             told = answer.headers.get("docker-content-digest", "")
         if told:
@@ -253,6 +257,9 @@ def _choose(ref: Reference, index: Index, platform: str) -> Descriptor:
 
 
 def _check_platform(ref: Reference, found: str, platform: str) -> None:
+    """Refuse an image of another platform; one that names none is taken at its word."""
+    if found.endswith("/unknown"):
+        return
     if best_platform((Descriptor("", Digest(""), 0, found),), platform) is None:
         raise RegistryError(_no_platform(ref, platform, {found}))
 

@@ -2,6 +2,7 @@
 
     transport faults, 408, 499, 5xx, 522    up to five times, 0.5 s doubling to 30 s, full jitter
     429                                     once more after Retry-After; without it, twice
+    a resolver that does not answer         twice
     a name that does not resolve            not at all; nor does a refusing loopback host
     certificates, every other answer        not at all
 
@@ -23,6 +24,7 @@ __all__ = ["BUDGET", "Attempts", "Patience", "is_temporary"]
 BUDGET = 90.0
 _FIRST, _CAP = 0.5, 30.0
 _TOO_MANY = 429
+_RESOLVER = 2
 _LATER = frozenset({408, 499, 500, 502, 503, 504, 521, 522, 523, 524})
 
 
@@ -50,6 +52,8 @@ class Attempts:
         if fault.fault in {"name", "certificate", "tls"}:
             return False
         if fault.fault == "refused" and loopback:
+            return False
+        if fault.fault == "resolver" and self.made > _RESOLVER:
             return False
         return self._wait(self._backoff())
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["Body", "Fault", "Http", "Request", "Response", "TransportFault", "Trust", "is_loopback"]
 
-Fault = Literal["name", "refused", "timeout", "certificate", "tls", "broken"]
+Fault = Literal["name", "resolver", "refused", "timeout", "certificate", "tls", "broken"]
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
 _DRAIN = 1 << 16  # what is read to be able to keep a connection
@@ -357,6 +357,9 @@ def _fault(exc: BaseException, url: str) -> TransportFault:
     host = parts.hostname or ""
     where = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
     match exc:
+        case socket.gaierror() if exc.errno == socket.EAI_AGAIN:
+            text = f"the name {host} does not resolve for now ({exc.strerror})"
+            return TransportFault("resolver", text)
         case socket.gaierror():
             return TransportFault("name", f"the name {host} does not resolve ({exc.strerror})")
         case ConnectionRefusedError():

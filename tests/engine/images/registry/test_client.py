@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from pipelines.engine.errors import RegistryError, RegistryMissing, RegistryUnreachable
-from pipelines.engine.images.registry.client import Repository
+from pipelines.engine.images.registry.client import Client, Repository
 from pipelines.engine.images.registry.hosts import HostRules, Hosts
-from pipelines.engine.images.registry.transport import Body
+from pipelines.engine.images.registry.transport import Body, _fault
 from tests.fake_registry import FakeRegistry, Reply, Reset
 
 REPOSITORY = "lib/app"
@@ -153,10 +153,24 @@ def test_a_registry_that_is_down_is_told_at_once_on_loopback(world):
     assert world.clock.slept == []
 
 
-def test_a_name_that_does_not_resolve_is_not_tried_again(world):
+class NoName:
+    """A transport on a machine whose resolver says this."""
+
+    def __init__(self, errno):
+        self.error = socket.gaierror(errno, "it says")
+
+    def send(self, request):
+        raise _fault(self.error, request.url)
+
+
+@pytest.mark.parametrize(
+    ("errno", "slept"), [(socket.EAI_NONAME, []), (socket.EAI_AGAIN, [0.5, 1.0])]
+)
+def test_a_name_that_does_not_resolve_is_not_tried_again_for_long(world, errno, slept):
+    client = Client(NoName(errno), Hosts(), world.credentials, world.clock.patience)
     with pytest.raises(RegistryUnreachable, match=r"registry\.invalid does not resolve"):
-        world.client().request(Repository("registry.invalid", "a"), "GET", "manifests/1")
-    assert world.clock.slept == []
+        client.request(Repository("registry.invalid", "a"), "GET", "manifests/1")
+    assert world.clock.slept == slept
 
 
 def test_a_registry_that_never_answers_runs_into_the_deadline(world, registry, image):

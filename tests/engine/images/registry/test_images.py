@@ -101,6 +101,36 @@ def test_a_tag_is_what_it_was_when_nobody_answers_and_that_is_said(world, index,
     assert digest in said[0]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_registry_that_fails_leaves_a_tag_what_it_was(find, registry, said, status):
+    digest = registry.image(NAME, "1", [b"one"])
+    find()
+    registry.fault("HEAD", "manifests", Reply(status), times=99)
+    assert find().digest == digest
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_registry_that_refuses_is_believed(find, registry, said, status):
+    registry.image(NAME, "1", [b"one"])
+    find()
+    registry.fault("HEAD", "manifests", Reply(status), times=99)
+    with pytest.raises(RegistryError):
+        find()
+    assert said == []
+
+
+def test_a_registry_without_head_is_asked_with_get(find, registry):
+    digest = registry.image(NAME, "1", [b"one"])
+    registry.fault("HEAD", "manifests", Reply(405))
+    assert find().digest == digest
+
+
+def test_an_image_that_names_no_platform_is_taken(find, registry):
+    digest = registry.image(NAME, "1", [b"one"], config={"architecture": ""})
+    assert find().digest == digest
+
+
 def test_a_tag_that_nobody_knows_and_nobody_tells_is_an_error(world, index):
     with FakeRegistry() as registry:
         ref = Reference.parse(f"{registry.host}/{NAME}:1")
