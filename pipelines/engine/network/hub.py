@@ -102,8 +102,9 @@ class Hub:
     def _connect(self) -> None:
         try:
             self.outside = start(self.network, self._namespace.path, self._group, self._search)
+            # A bridge drops, without a word, what is too long for the port that it goes to.
             tap = self._namespace.do(lambda: socket.if_nametoindex(_TAP))
-            self._requests.send(netlink.enslave(tap, self._index))
+            self._requests.send(netlink.enslave(tap, self._index, MTU))
         except NoUplink as none:
             self.why = str(none)
 

@@ -66,9 +66,10 @@ def pair(name: str, master: int, peer: str, namespace: int, mtu: int) -> Request
     return _NEWLINK, _CREATE | _EXCLUSIVE, _link(0) + near + info
 
 
-def enslave(index: int, master: int) -> Request:
-    """Put an interface into a bridge, and bring it up."""
-    return _NEWLINK, 0, _link(index, up=True) + attribute(_MASTER, _number(master))
+def enslave(index: int, master: int, mtu: int) -> Request:
+    """Put an interface into a bridge, give it the size of its packets, and bring it up."""
+    what = attribute(_MTU, _number(mtu)) + attribute(_MASTER, _number(master))
+    return _NEWLINK, 0, _link(index, up=True) + what
 
 
 def isolate(index: int) -> Request:

@@ -1,5 +1,6 @@
 """Private networks for real: places, what is reached from them, what is left of them."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -127,7 +128,7 @@ def test_the_machines_loopback_is_out_of_reach_but_for_the_ports_that_are_passed
 
 
 @needs_uplink
-def test_the_outside_is_reached_through_the_uplink():
+def test_the_outside_is_reached_through_the_uplink_in_packets_of_any_size():
     """The outside is this machine's own address that leads to the default route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -136,16 +137,31 @@ def test_the_outside_is_reached_through_the_uplink():
             pytest.skip("this machine has no address but its loopback")
         own = probe.getsockname()[0]
     with socket.create_server((own, 0)) as server:
-        serve(server, b"out")
+        counted = []
+
+        def count():
+            with server.accept()[0] as accepted:
+                while data := accepted.recv(1 << 16):
+                    counted.append(len(data))
+
+        thread = threading.Thread(target=count)
+        thread.start()
         port = server.getsockname()[1]
 
         async def body(network, _warned):
             place = await network.take()
-            got = await ask(place, own, port)
+            with anyio.fail_after(10):
+                stream = await relay.open_connection(place.namespace.socket(), own, port)
+                async with stream:
+                    await stream.send(b"x" * 300_000)
+                    await stream.send_eof()
+                    with contextlib.suppress(anyio.EndOfStream):
+                        await stream.receive()
             network.give(place)
-            return got
 
-        assert inside(body) == b"out"
+        inside(body)
+        thread.join()
+        assert sum(counted) == 300_000
 
 
 def test_without_an_uplink_commands_are_on_the_machines_network_and_that_is_said_once(tmp_path):
