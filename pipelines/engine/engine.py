@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -39,10 +39,12 @@ from pipelines.engine.solver import Solver
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.records import Records
-from pipelines.engine.text.search import Hit, Search
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.version import VERSION
 from pipelines.engine.world import World
+
+if TYPE_CHECKING:
+    from pipelines.engine.text.search import Hit, Search
 
 __all__ = ["Engine", "opened"]
 
@@ -242,7 +244,7 @@ class Engine:
         """Do work that reads the bytes of files, in a thread."""
         return await to_thread.run_sync(work, self._parts.files.read)
 
-    async def search(self, tree: Tree, search: Search) -> Sequence[Hit]:
+    async def search(self, tree: Tree, search: "Search") -> "Sequence[Hit]":
         """Look for text in a tree's files."""
         from pipelines.engine.run import searching
         from pipelines.engine.store.notes import Notes

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import anyio
 from anyio import to_thread
 
-from pipelines.engine import upkeep
 from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.errors import StoreError
 from pipelines.engine.store.layout import Layout
@@ -38,10 +37,14 @@ class Keeper:
 
     async def limits(self) -> Limits:
         """Give what the store is kept to."""
+        from pipelines.engine import upkeep
+
         return await to_thread.run_sync(upkeep.limits, self._layout)
 
     async def holdings(self) -> Sequence[Held]:
         """List what the store holds."""
+        from pipelines.engine import upkeep
+
         return await to_thread.run_sync(
             lambda: upkeep.holdings(self._layout, owners=self._owners, since=self._began)
         )
@@ -70,4 +73,6 @@ class Keeper:
         return True
 
     def _prune(self, wanted: Wanted, lease: Lease | None) -> bool:
+        from pipelines.engine import upkeep
+
         return upkeep.prune(self._layout, wanted, owners=self._owners, lease=lease)

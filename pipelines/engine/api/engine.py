@@ -8,7 +8,7 @@ leaves cancels what only it was waiting for. Errors are `EngineError`s.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pipelines.engine.accounts import Held, Limits, Wanted
 from pipelines.engine.op import (
@@ -24,8 +24,10 @@ from pipelines.engine.op import (
 from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.result import Result
 from pipelines.engine.scrub import Hidden
-from pipelines.engine.text.search import Hit, Search
 from pipelines.engine.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    from pipelines.engine.text.search import Hit, Search
 
 __all__ = ["Engine", "Image", "Store", "World"]
 
@@ -117,7 +119,7 @@ class Engine(Protocol):
         """Do work that reads the bytes of files, in a thread."""
         ...
 
-    async def search(self, tree: Tree, search: Search) -> Sequence[Hit]:
+    async def search(self, tree: Tree, search: "Search") -> "Sequence[Hit]":
         """Look for text in a tree's files."""
         ...
 

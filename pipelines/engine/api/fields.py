@@ -13,9 +13,7 @@ from pipelines.engine.api import (
     configuring,
     directory,
     file,
-    git,
     host,
-    http,
     imaging,
     looking,
     mounting,
@@ -50,7 +48,7 @@ _OBJECTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "Directory": {
         **directory.FIELDS,
         **looking.FIELDS,
-        "asGit": git.as_git,
+        "asGit": Field("git", "as_git"),
         "changes": Field("changeset", "between"),
         "search": Field("searching", "search"),
         "withChanges": Field("changeset", "with_changes"),
@@ -71,8 +69,8 @@ _OBJECTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "asJSON": Field("jsonvalue", "of_file"),
         "search": Field("searching", "search"),
     },
-    "GitRef": git.REF,
-    "GitRepository": git.REPOSITORY,
+    "GitRef": Table("git", "REF"),
+    "GitRepository": Table("git", "REPOSITORY"),
     "HealthcheckConfig": values.HEALTHCHECK,
     "JSONValue": Table("jsonvalue"),
     "Host": {
@@ -93,5 +91,5 @@ _LOADERS = {f"load{kind}FromID": root.loader(kind) for kind in _OBJECTS}
 
 FIELDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     **_OBJECTS,
-    "Query": {**root.FIELDS, "git": git.git, "http": http.http, **_LOADERS},
+    "Query": {**root.FIELDS, "git": Field("git", "git"), "http": Field("http", "http"), **_LOADERS},
 }

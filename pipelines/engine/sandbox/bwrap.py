@@ -7,6 +7,7 @@ for; so a run costs the loop one registration however much happens in it.
 
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,7 +16,6 @@ from pipelines.engine.sandbox import argv, capabilities
 from pipelines.engine.sandbox import binary as binaries
 from pipelines.engine.sandbox.base import Exit, Running, Spec
 from pipelines.engine.sandbox.diagnosis import Preamble, explain
-from pipelines.engine.sandbox.emulation import emulator
 from pipelines.engine.sandbox.guard import Guard
 from pipelines.engine.sandbox.namespace import Mode
 from pipelines.engine.sandbox.seccomp import program
@@ -23,7 +23,12 @@ from pipelines.engine.sandbox.spawn import Identity, Process, launch
 from pipelines.engine.sandbox.userns import UserNamespaces
 from pipelines.engine.sandbox.watch import Sink, Watch
 
+if TYPE_CHECKING:
+    from pipelines.engine.sandbox.emulation import Rule
+
 __all__ = ["Bubblewrap"]
+
+_USUAL = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
 class Bubblewrap:
@@ -97,7 +102,7 @@ class Bubblewrap:
             # Its own open file: an offset shared by runs at once would be moved under bwrap.
             seccomp = os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY | os.O_CLOEXEC)
             opened.append(seccomp)
-            userns = self._namespaces.descriptor(spec.uid, emulator(spec.platform))
+            userns = self._namespaces.descriptor(spec.uid, _rule(spec.platform))
             guard = None if spec.insecure else seccomp
             fds = argv.Descriptors(guard, status[1], userns, self._staged)
             given = (
@@ -171,6 +176,15 @@ def _identity(spec: Spec, mode: Mode) -> Identity | None:
             "/etc/subuid and /etc/subgid, or run the command without a group"
         )
     return Identity(spec.uid, spec.gid, spec.groups)
+
+
+def _rule(platform: str) -> "Rule | None":
+    """Find the emulator that a platform needs; this machine's own needs none."""
+    if platform in {"", f"linux/{_USUAL.get(os.uname().machine)}"}:
+        return None
+    from pipelines.engine.sandbox.emulation import emulator
+
+    return emulator(platform)
 
 
 def _memory(name: str, content: bytes) -> int:

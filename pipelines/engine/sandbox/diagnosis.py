@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.base import Exit, Spec
-from pipelines.engine.sandbox.emulation import MACHINES, registered
 from pipelines.engine.sandbox.executable import foreign, missing_interpreter
 
 __all__ = ["Preamble", "explain"]
@@ -128,6 +127,10 @@ def _not_executed(spec: Spec, message: str, preamble: Preamble) -> Exit:
 def _foreign(spec: Spec) -> str:
     """Name the architecture that the command is built for; "" if it is run here."""
     name = foreign(spec, os.uname().machine)
+    if not name:
+        return ""
+    from pipelines.engine.sandbox.emulation import MACHINES, registered
+
     wanted = spec.platform.split("/")[1:2]
     if name in MACHINES and ([name] == wanted or registered(MACHINES[name])):
         return ""

@@ -18,10 +18,13 @@ import errno
 import os
 import warnings
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pipelines.engine.errors import SandboxError
-from pipelines.engine.sandbox.emulation import Rule
 from pipelines.engine.sandbox.namespace import Mode, extents
+
+if TYPE_CHECKING:
+    from pipelines.engine.sandbox.emulation import Rule
 
 __all__ = ["UserNamespaces"]
 
@@ -48,7 +51,7 @@ class UserNamespaces:
         self._known: dict[tuple[int, str], _Made] = {}
         self._libc = ctypes.CDLL(None, use_errno=True)
 
-    def descriptor(self, uid: int, rule: Rule | None = None) -> int | None:
+    def descriptor(self, uid: int, rule: "Rule | None" = None) -> int | None:
         """Give the namespace to start a user's commands in; plain root needs none.
 
         Raises:
@@ -77,7 +80,7 @@ class UserNamespaces:
                 os.close(made.table)
         self._known.clear()
 
-    def _make(self, uid: int, rule: Rule | None) -> _Made:
+    def _make(self, uid: int, rule: "Rule | None") -> _Made:
         ready, wait = os.pipe(), os.pipe()
         with warnings.catch_warnings():
             # Python >= 3.12 warns of forks beside threads; the child only makes system calls.
@@ -127,7 +130,7 @@ def _map(child: int, uid: int) -> int:
         ) from exc
 
 
-def _table(child: int, code: int, rule: Rule) -> int:
+def _table(child: int, code: int, rule: "Rule") -> int:
     """Hold on to the file system in which the child has registered an emulator."""
     if code:
         raise SandboxError(
@@ -140,7 +143,7 @@ def _table(child: int, code: int, rule: Rule) -> int:
 
 
 def _own_namespace(
-    libc: ctypes.CDLL, uid: int, rule: Rule | None, ready: int, wait: tuple[int, int]
+    libc: ctypes.CDLL, uid: int, rule: "Rule | None", ready: int, wait: tuple[int, int]
 ) -> None:  # pragma: no cover - runs in a forked child
     """Become the user, make a namespace, and wait until it was opened: never returns."""
     try:
@@ -163,7 +166,7 @@ def _say(ready: int, code: int) -> None:  # pragma: no cover - runs in a forked 
     os.write(ready, f"{code:0{_SAID}}".encode())
 
 
-def _register(libc: ctypes.CDLL, rule: Rule) -> int:  # pragma: no cover - runs in a forked child
+def _register(libc: ctypes.CDLL, rule: "Rule") -> int:  # pragma: no cover - runs in a forked child
     """Mount the namespace's own binfmt_misc, write the rule, and stay in it; an errno."""
     if libc.unshare(_CLONE_NEWNS):
         return ctypes.get_errno()
