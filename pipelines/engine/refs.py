@@ -13,9 +13,10 @@ HEADS, TAGS = "refs/heads/", "refs/tags/"
 NEWEST = ":newest"
 """Stands for the tag of the highest version where a name is wanted; no ref can be called so."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_VERSION = re.compile(
-    r"v(0|[1-9]\d*)(?:\.(0|[1-9]\d*)(?:\.(0|[1-9]\d*))?)?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
+_COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
+_VERSION = (
+    r"v(0|[1-9]\d*)(?:\.(0|[1-9]\d*)(?:\.(0|[1-9]\d*))?)?(?:-([0-9A-Za-z.-]+))?"
+    r"(?:\+[0-9A-Za-z.-]+)?"
 )
 _NEAR = 5
 
@@ -129,7 +130,7 @@ class Refs:
 
 def is_commit(text: str) -> bool:
     """Tell whether a text is a full commit id."""
-    return _COMMIT.fullmatch(text) is not None
+    return re.fullmatch(_COMMIT, text) is not None
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -144,7 +145,7 @@ def latest(tags: Iterable[str]) -> str | None:
 
     Source: semver.org §11; golang.org/x/mod/semver, which takes `v1` and `v1.2` too.
     """
-    versions = [tag for tag in tags if _VERSION.fullmatch(tag)]
+    versions = [tag for tag in tags if re.fullmatch(_VERSION, tag)]
     return max(versions, key=cmp_to_key(_compare), default=None)
 
 
@@ -153,7 +154,7 @@ def _compare(one: str, other: str) -> int:
 
 
 def _order(one: str, other: str) -> int:
-    left, right = _VERSION.fullmatch(one), _VERSION.fullmatch(other)
+    left, right = re.fullmatch(_VERSION, one), re.fullmatch(_VERSION, other)
     assert left is not None
     assert right is not None
     numbers = [[int(part or 0) for part in found.groups()[:3]] for found in (left, right)]

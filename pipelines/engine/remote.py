@@ -17,12 +17,13 @@ __all__ = ["Address", "Remote", "on_network", "parse", "redact", "relative"]
 
 PROTOCOLS = ("https", "http", "ssh", "git", "file")
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SCP = re.compile(r"(?:([A-Za-z0-9._-]+)@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):(?!//)(.+)")
-_HOST_PATH = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?/.+")
-_USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
-_SSH_USERINFO = re.compile(r"(ssh://[^/@:\s'\"]+):[^/@\s'\"]*@")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+# Texts, not compiled: most sessions need none of them.
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
+_SCP = r"(?:([A-Za-z0-9._-]+)@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):(?!//)(.+)"
+_HOST_PATH = r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?/.+"
+_USERINFO = r"(?<=://)[^/@\s'\"]+@"
+_SSH_USERINFO = r"(ssh://[^/@:\s'\"]+):[^/@\s'\"]*@"
+_CONTROL = r"[\x00-\x20\x7f]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class Address:
 
 def redact(text: str) -> str:
     """Take user and password out of every address in a text; the user of ssh stays."""
-    hidden = _SSH_USERINFO.sub(r"\1:***@", text)
-    return _USERINFO.sub(_hidden, hidden)
+    hidden = re.sub(_SSH_USERINFO, r"\1:***@", text)
+    return re.sub(_USERINFO, _hidden, hidden)
 
 
 def _hidden(match: re.Match[str]) -> str:
@@ -68,10 +69,10 @@ def _hidden(match: re.Match[str]) -> str:
 
 def on_network(text: str) -> bool:
     """Tell whether a text that may also be a path is the address of a server's repository."""
-    found = _SCHEME.match(text)
+    found = re.match(_SCHEME, text)
     if found is not None:
         return found[1].lower() in PROTOCOLS[:-1]
-    return not text.startswith(("/", ".")) and bool(_SCP.fullmatch(text)) and "@" in text
+    return not text.startswith(("/", ".")) and bool(re.fullmatch(_SCP, text)) and "@" in text
 
 
 def parse(text: str, workdir: str) -> Address:
@@ -81,7 +82,7 @@ def parse(text: str, workdir: str) -> Address:
         QueryError: it is empty, of another protocol, or holds what no address may.
     """
     shown = redact(text)
-    if not text or text.startswith("-") or _CONTROL.search(text):
+    if not text or text.startswith("-") or re.search(_CONTROL, text):
         raise QueryError(f"git({shown!r}): not an address: empty, with a blank, or an option")
     body, _, fragment = text.partition("#")
     ref, _, subdir = fragment.partition(":")
@@ -90,13 +91,13 @@ def parse(text: str, workdir: str) -> Address:
 
 
 def _remote(text: str, shown: str, workdir: str) -> tuple[Remote, str, str]:
-    if found := _SCHEME.match(text):
+    if found := re.match(_SCHEME, text):
         return _url(text, found[1].lower(), shown)
     if text.startswith(("/", "./", "../")) or text in {".", ".."}:
         return _path(posixpath.join(workdir, text)), "", ""
-    if _HOST_PATH.fullmatch(text):
+    if re.fullmatch(_HOST_PATH, text):
         return _url(f"https://{text}", "https", shown)
-    if found := _SCP.fullmatch(text):
+    if found := re.fullmatch(_SCP, text):
         user, host, path = found.groups()
         return Remote(f"{user or 'git'}@{host}:{path}", "ssh"), "", ""
     raise QueryError(

@@ -23,6 +23,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -100,6 +101,11 @@ class _Finder:
     """Finds every spelling of a list in bytes."""
 
     def __init__(self, hidden: Sequence[bytes]) -> None:
+        self._longest = max(map(len, hidden))
+        self._begin: dict[bytes, list[bytes]] = defaultdict(list)
+        for one in hidden:
+            for size in range(1, _ANCHOR + 1):
+                self._begin[one[:size]].append(one)
         self._at: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
         first = _rare(hidden)
         for one in hidden:
@@ -126,6 +132,24 @@ class _Finder:
             match = self._search(text, at + 1)
         return sorted(found)
 
+    def undecided(self, text: bytes) -> int:
+        """Give where what may yet become a spelling begins; the end if nothing may."""
+        end = len(text)
+        begin = self._begin
+        for at in range(max(0, end - self._longest + 1), end):
+            candidates = begin.get(text[at : at + _ANCHOR])
+            if candidates is not None:
+                tail = text[at:]
+                if any(len(one) > len(tail) and one.startswith(tail) for one in candidates):
+                    return at
+        return end
+
+
+@lru_cache(maxsize=16)
+def _finder(hidden: tuple[bytes, ...]) -> _Finder:
+    """Make a finder, or take the one of another stream: making one takes a millisecond."""
+    return _Finder(hidden)
+
 
 def _rare(hidden: Sequence[bytes]) -> frozenset[int]:
     """Choose few, rare bytes so that every spelling has an anchor that begins with one."""
@@ -150,21 +174,16 @@ class Scrubber:
     """Replaces secrets in a stream of chunks by `***`."""
 
     def __init__(self, hidden: tuple[bytes, ...]) -> None:
-        self._finder = _Finder(hidden) if hidden else None
+        self._finder = _finder(hidden) if hidden else None
         self._held = b""
         self._forced = 0
-        self._longest = max(map(len, hidden), default=0)
-        self._begin: dict[bytes, list[bytes]] = defaultdict(list)
-        for one in hidden:
-            for size in range(1, _ANCHOR + 1):
-                self._begin[one[:size]].append(one)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk, give what can be shown by now."""
         if self._finder is None:
             return chunk
         text = self._held + chunk
-        return self._give(text, self._undecided(text))
+        return self._give(text, self._finder.undecided(text))
 
     def close(self) -> bytes:
         """Give what was held back."""
@@ -185,18 +204,6 @@ class Scrubber:
         shown.append(text[at:until])
         self._held = text[until:]
         return b"".join(shown)
-
-    def _undecided(self, text: bytes) -> int:
-        """Give where what may yet become a secret begins; the end if nothing may."""
-        end = len(text)
-        begin = self._begin
-        for at in range(max(0, end - self._longest + 1), end):
-            candidates = begin.get(text[at : at + _ANCHOR])
-            if candidates is not None:
-                tail = text[at:]
-                if any(len(one) > len(tail) and one.startswith(tail) for one in candidates):
-                    return at
-        return end
 
 
 class Hidden:

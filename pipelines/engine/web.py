@@ -33,7 +33,7 @@ __all__ = [
 REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = r"bytes (\d+)-\d+/(\d+|\*)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def through(via: str, url: str, headers: dict[str, str]) -> tuple[str, dict[str,
 
 def resumes(status: int, headers: Mapping[str, str], offset: int) -> bool:
     """Tell whether an answer goes on where the last one broke off."""
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
+    found = re.fullmatch(_RANGE, headers.get("content-range", ""))
     return status == 206 and found is not None and int(found[1]) == offset  # noqa: PLR2004
 
 
