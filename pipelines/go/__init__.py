@@ -16,6 +16,7 @@ done.
 """
 
 from pipelines.go._caches import MODULES, caches
+from pipelines.go._checks import generate, lint, tidy, vet, vulncheck
 from pipelines.go._closure import Inputs
 from pipelines.go._commands import build, test
 from pipelines.go._env import base, env
@@ -23,6 +24,7 @@ from pipelines.go._inputs import inputs
 from pipelines.go._project import Project, inspect, version
 from pipelines.go._report import TestsFailed, report
 from pipelines.go._target import environment
+from pipelines.go._tools import tool
 
 __all__ = [
     "MODULES",
@@ -34,9 +36,15 @@ __all__ = [
     "caches",
     "env",
     "environment",
+    "generate",
     "inputs",
     "inspect",
+    "lint",
     "report",
     "test",
+    "tidy",
+    "tool",
     "version",
+    "vet",
+    "vulncheck",
 ]

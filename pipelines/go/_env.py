@@ -12,7 +12,7 @@ from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
 from pipelines.go._project import Project, inspect
 from pipelines.go._target import environment
 
-__all__ = ["base", "env", "prepared"]
+__all__ = ["WORKDIR", "base", "env", "lent", "prepared"]
 
 WORKDIR = "/src"
 NETRC = "/root/.netrc"
@@ -94,12 +94,18 @@ def _private(
     """Say where modules come from, and with which credentials."""
     if goprivate:
         container = container.with_env_variable("GOPRIVATE", goprivate)
-    for name in PROXIES:
-        if value := os.environ.get(name):
-            container = container.with_volatile_variable(name, value)
+    container = lent(container)
     if netrc is not None:
         mounted = container.with_mounted_secret(NETRC, netrc)
         container = mounted.with_env_variable("NETRC", NETRC)
+    return container
+
+
+def lent(container: dagger.Container) -> dagger.Container:
+    """Pass on where this machine takes modules from; it is in no key."""
+    for name in PROXIES:
+        if value := os.environ.get(name):
+            container = container.with_volatile_variable(name, value)
     return container
 
 

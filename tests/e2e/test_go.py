@@ -13,7 +13,7 @@ import anyio
 import dagger
 import pytest
 
-from pipelines import Platform, SourceError, connect, gather, go
+from pipelines import Platform, SourceError, StageFailed, connect, gather, go
 from pipelines._session import Session, environment
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
@@ -204,3 +204,36 @@ async def test_a_package_that_does_not_compile_is_reported_beside_the_others(sou
         junit = await caught.value.outputs.file("junit.xml").contents()
     assert "the package could not be built" in junit or "undefined: undefinedName" in junit
     assert 'name="TestAnswer"' in junit
+
+
+async def test_checks_pass_on_a_module_that_is_right(source):
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        assert await go.vet(tree) == ""
+        assert await go.tidy(tree) == ""
+        assert await go.generate(tree) == ""
+
+
+async def test_checks_say_what_is_wrong_and_where(source):
+    (source / "answer.go").write_text(
+        'package main\n\nimport "fmt"\n\n//go:generate sh -c "echo made > made.txt"\n'
+        'const answer = 42\n\nfunc say() { fmt.Printf("%d\\n", "x") }\n'
+    )
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        with pytest.raises(StageFailed, match=r"answer\.go:8:.*Printf format %d"):
+            await go.vet(tree)
+        with pytest.raises(StageFailed, match=r"\+made"):
+            await go.generate(tree)
+
+
+async def test_a_go_mod_that_is_not_tidy_is_shown_with_its_difference(source):
+    (source / "unused").mkdir()
+    (source / "unused/go.mod").write_text("module example.com/unused\n")
+    with (source / "go.mod").open("a") as file:
+        file.write(
+            "\nrequire example.com/unused v1.0.0\n\nreplace example.com/unused => ./unused\n"
+        )
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(StageFailed, match=r"\n-require example\.com/unused v1\.0\.0\n"):
+            await go.tidy(dag.host().directory(str(source)))
