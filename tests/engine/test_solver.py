@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine.digest import Digest
@@ -291,6 +291,7 @@ async def test_two_ops_with_equal_content_keys_execute_once():
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=10),
     st.integers(0, 3),
 )
+@settings(deadline=None)
 async def test_any_graph_gives_what_plain_recursion_gives(edges, edits):
     def graph() -> list[Op]:
         ops: list[Op] = [HostTree("/x")]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["publish"]
 
-_MISSING, _NOT_ALLOWED = 404, 405
+_MISSING, _NOT_ALLOWED, _NOT_SUPPORTED = 404, 405, 415
+_UNKNOWN_KIND = frozenset({"MANIFEST_INVALID", "UNSUPPORTED"})
 
 
 def publish(
@@ -84,4 +85,6 @@ def _advice(exc: RegistryError) -> str:
         return " Some registries want a repository to be created before anything is pushed to it."
     if exc.status == _NOT_ALLOWED:
         return " Mirrors and read-only registries take no pushes: name the registry behind it."
+    if exc.status == _NOT_SUPPORTED or _UNKNOWN_KIND & {*exc.codes}:
+        return " Some registries take Docker's media types only: say mediaTypes DockerMediaTypes."
     return ""
