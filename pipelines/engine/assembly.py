@@ -153,7 +153,7 @@ def assemble(
     registries, resolver = _resolver(images, packages, environ, events, lock)
     trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout, owners=files.owners)
     sandbox = _sandbox(settings, environ, stack)
-    outgoing = Outgoing(images, layout.snapshots, files, registries)
+    outgoing = Outgoing(images, layout.snapshots, files, registries, _alive)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
     seeds, at = Seeds(volumes, volumes.has, _copier(files)), lease.path / "session"
     links = link(rooms, sandbox, seeds, events, trees.numbers, environ, settings.doors)

@@ -13,13 +13,20 @@ Theory of operation
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from pipelines.engine.digest import Digest, canonical, digest_bytes
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.compression import Compression, compressor, decompressing
+from pipelines.engine.images.blobs import NewBlob
+from pipelines.engine.images.compression import (
+    Compression,
+    Compressor,
+    compressor,
+    decompressing,
+)
 from pipelines.engine.images.info import ImageInfo, Layer
 from pipelines.engine.images.local import Images, chain_id
 from pipelines.engine.images.model import (
@@ -141,7 +148,7 @@ class Composer:
     """Makes the blobs of images.
 
     `shelf` is the directory of the snapshots' layers; `fetch` brings the blob of an image's
-    layer here if it is not, and says where it is.
+    layer here if it is not, and says where it is; `alive` raises when nobody waits any more.
     """
 
     def __init__(
@@ -150,12 +157,14 @@ class Composer:
         shelf: Path,
         files: Opens,
         fetch: Callable[[ImageInfo, Layer], Path],
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._images = images
         self._blobs = images.blobs
         self._shelf = shelf
         self._files = files
         self._fetch = fetch
+        self._alive = alive
 
     def compose(
         self, variants: Sequence[Variant], roots: Iterable[Tree | Snapshot | None], wanted: Form
@@ -284,11 +293,15 @@ class Composer:
             return known
         squeeze = compressor(compression)
         with self._blobs.writer() as new:
-            packed = pack(items(), lambda piece: new.write(squeeze.compress(piece)))
+            packed = pack(items(), partial(self._squeezed, squeeze, new))
             new.write(squeeze.flush())
         row = _row(packed.diff_id, new.digest, new.size, compression)
         self._images.put_layer(name, remembered, row)
         return row
+
+    def _squeezed(self, squeeze: Compressor, new: NewBlob, piece: bytes) -> None:
+        self._alive()
+        new.write(squeeze.compress(piece))
 
     def _recompress(self, path: Path, diff_id: str, compression: Compression) -> dict[str, Any]:
         """Compress a layer's own tar anew: its diff_id stays."""
@@ -296,7 +309,7 @@ class Composer:
         with path.open("rb") as file, self._blobs.writer() as new:
             read = decompressing(file)
             while piece := read(_CHUNK):
-                new.write(squeeze.compress(piece))
+                self._squeezed(squeeze, new, piece)
             new.write(squeeze.flush())
         return _row(diff_id, new.digest, new.size, compression)
 

@@ -6,7 +6,7 @@ happens every time that it is asked for, and is never answered by a record.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +23,6 @@ from pipelines.engine.store.files import Files
 from pipelines.engine.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipelines.engine.images.registry.client import Client
     from pipelines.engine.run.compose import Composed, Composer
 
@@ -47,7 +45,7 @@ class Speaks(Protocol):
 
     def fetching(
         self, reference: str, layers: Sequence[Layer]
-    ) -> AbstractContextManager["Callable[[Layer], BinaryIO]"]:
+    ) -> AbstractContextManager[Callable[[Layer], BinaryIO]]:
         """Begin to fetch layers that are missing; give a function that opens one."""
         ...
 
@@ -65,17 +63,25 @@ class Host:
 class Outgoing:
     """Writes images; `shelf` is the directory of the snapshots' layers."""
 
-    def __init__(self, images: Images, shelf: Path, files: Files, registries: Speaks) -> None:
+    def __init__(
+        self,
+        images: Images,
+        shelf: Path,
+        files: Files,
+        registries: Speaks,
+        alive: Callable[[], None],
+    ) -> None:
         self._images = images
         self._shelf = shelf
         self._files = files
         self._registries = registries
+        self._alive = alive
 
     @cached_property
     def _composer(self) -> "Composer":
         from pipelines.engine.run.compose import Composer
 
-        return Composer(self._images, self._shelf, self._files, self._fetched)
+        return Composer(self._images, self._shelf, self._files, self._fetched, self._alive)
 
     def _fetched(self, info: ImageInfo, layer: Layer) -> Path:
         """Bring a layer of an image here."""

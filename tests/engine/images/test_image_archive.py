@@ -260,6 +260,15 @@ def test_blobs_that_were_collected_are_made_again(world):
     assert world.write(root).file == first.file
 
 
+def test_packing_ends_when_nobody_waits_and_leaves_nothing(world):
+    layer = world.shelf.add(lambda at: _large(at / "big", 8))
+    calls = iter([None, None])
+    world.composer._alive = lambda: next(calls)
+    with pytest.raises(StopIteration):
+        world.write(Snapshot((layer,)))
+    assert list((world.images.root / "blobs/sha256").iterdir()) == []
+
+
 def test_memory_stays_flat_for_a_large_layer(world):
     layer = world.shelf.add(lambda at: _large(at / "big", 64))
     tracemalloc.start()
