@@ -1,6 +1,7 @@
 """Git servers on loopback: smart HTTP by `git http-backend`, with accounts and faults."""
 
 import base64
+import json
 import os
 import subprocess
 import threading
@@ -58,7 +59,10 @@ class Repository:
 
 
 class Server:
-    """`asked` counts requests by path; `fail` lists statuses for the next requests."""
+    """`asked` counts requests by path; `fail` lists statuses for the next requests.
+
+    `batch` is what is said of LFS objects.
+    """
 
     def __init__(self, root: Path, accept: str) -> None:
         self.root = root
@@ -67,6 +71,7 @@ class Server:
         self.fail: list[int] = []
         self.seen: list[str] = []
         self.url = ""
+        self.batch: dict[str, object] = {}
 
 
 @contextmanager
@@ -84,6 +89,8 @@ def serving(root: Path, accept: str = ""):
                 return self._refuse(server.fail.pop(0))
             if server.accept and server.seen[-1] != server.accept:
                 return self._refuse(401)
+            if self.path.endswith("/info/lfs/objects/batch"):
+                return self._batch()
             return self._backend()
 
         do_POST = do_GET
@@ -93,6 +100,16 @@ def serving(root: Path, accept: str = ""):
             self.send_header("WWW-Authenticate", 'Basic realm="x"')
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def _batch(self):
+            """Say where LFS objects are."""
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = json.dumps({"transfer": "basic", **server.batch}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.git-lfs+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def _backend(self):
             path, _, query = self.path.partition("?")

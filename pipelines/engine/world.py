@@ -4,6 +4,7 @@ The part of the composition root that ops and fields share: fields pin what move
 the trees of what is pinned.
 """
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -72,10 +73,10 @@ class World:
         downloads = Downloads(self._layout)
         return HttpSources(Http(self._environ), self._files, downloads, self._session / "http")
 
-    @property
+    @cached_property
     def smudges(self) -> bool:
-        """Whether LFS pointers become files here."""
-        return False
+        """Whether LFS pointers become files here: git-lfs is installed."""
+        return shutil.which("git-lfs", path=self._environ.get("PATH")) is not None
 
     async def pin(self, access: GitAccess, name: str) -> Pinned:
         """Find what a ref stands for: as it is locked, or as the server says."""

@@ -212,7 +212,7 @@ async def tree(
         ref=it.name if keep else "",
         depth=max(depth, 0) if keep else 1,
         tags=listed,
-        smudged=session.engine.world.smudges,
+        smudged=source.access is not None and session.engine.world.smudges,
         local=source.local,
         access=source.access,
         wanted=it.name,

@@ -12,7 +12,7 @@ Theory of operation
 """
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -114,7 +114,8 @@ class GitSources:
         """Give the tree of a commit."""
         if local is not None:
             home = await self._repository(local)
-            return await self._complete(await self._scratched(op, home, slot), None, slot, 0)
+            written = await self._scratched(op, home, slot, {})
+            return await self._complete(written, op, None, slot, 0)
         assert op.access is not None
         return await self._fetched(op, op.access, slot, 0)
 
@@ -124,25 +125,32 @@ class GitSources:
         """Fetch and write; a mirror that proves to be damaged is made anew, once."""
         async with self.mirrors.open(access.remote.url) as mirror:
             try:
-                home = await self._home(op, access, mirror)
-                written = await self._scratched(op, home, slot)
+                written = await self._from(op, access, mirror, slot)
             except Damaged:
                 await to_thread.run_sync(self.mirrors.empty, mirror)
-                home = await self._home(op, access, mirror)
-                written = await self._scratched(op, home, slot)
-        return await self._complete(written, access, slot, depth)
+                written = await self._from(op, access, mirror, slot)
+        return await self._complete(written, op, access, slot, depth)
 
-    async def _home(self, op: GitTree, access: GitAccess, mirror: Path) -> Path:
+    async def _from(
+        self, op: GitTree, access: GitAccess, mirror: Path, slot: anyio.Semaphore
+    ) -> "_Written":
+        """Fetch into a mirror, and write from it."""
         history = op.keep_git_dir and op.depth != 1
         wanted = [op.commit, *dict(op.tags).values()]
-        return await self.remotes.fetch(mirror, access, wanted, op.wanted, history=history)
+        home = await self.remotes.fetch(mirror, access, wanted, op.wanted, history=history)
+        if not op.smudged:
+            return await self._scratched(op, home, slot, {})
+        with self.remotes.smudging(access, mirror) as env:
+            return await self._scratched(op, home, slot, env)
 
-    async def _scratched(self, op: GitTree, home: Path, slot: anyio.Semaphore) -> "_Written":
+    async def _scratched(
+        self, op: GitTree, home: Path, slot: anyio.Semaphore, smudging: Mapping[str, str]
+    ) -> "_Written":
         git = await self.remotes.git()
         wanted = Checkout(home, op.commit, op.keep_git_dir, op.origin, op.ref, op.depth, op.tags)
         async with slot, self._room() as room:
             with self.remotes.local() as made:
-                submodules = await write(git, made.env, wanted, room)
+                submodules = await write(git, made.env, wanted, room, smudging)
             tree = await to_thread.run_sync(self._taken_in, room)
         return _Written(tree, tuple((s.path, s.url, s.commit) for s in submodules))
 
@@ -155,7 +163,12 @@ class GitSources:
         return tree
 
     async def _complete(
-        self, written: "_Written", access: GitAccess | None, slot: anyio.Semaphore, depth: int
+        self,
+        written: "_Written",
+        op: GitTree,
+        access: GitAccess | None,
+        slot: anyio.Semaphore,
+        depth: int,
     ) -> Tree:
         """Put submodules in their places."""
         tree = written.tree
@@ -163,7 +176,8 @@ class GitSources:
             if depth >= DEEPEST:
                 raise SourceError(f"git: submodule {path!r}: more than {DEEPEST} deep")
             inner = _inner(access, url, path)
-            sub = await self._fetched(GitTree(commit, access=inner), inner, slot, depth + 1)
+            wanted = GitTree(commit, smudged=op.smudged, access=inner)
+            sub = await self._fetched(wanted, inner, slot, depth + 1)
             tree = treeops.copy_tree(tree, sub, path, None, None)
         return tree
 

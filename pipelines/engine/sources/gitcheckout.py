@@ -10,7 +10,7 @@ filters run only for LFS, and only if asked for.
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.engine.errors import SourceError
@@ -55,6 +55,10 @@ class _In:
     options: tuple[str, ...]
     what: str
 
+    def within(self, env: Mapping[str, str]) -> "_In":
+        """Change the environment."""
+        return replace(self, env={**self.env, **env})
+
     async def run(self, *arguments: str) -> bytes:
         ran = await self.git.run([*self.options, *arguments], self.env)
         if ran.code == 0:
@@ -65,20 +69,23 @@ class _In:
 
 
 async def write(
-    git: Git, env: Mapping[str, str], wanted: Checkout, into: Path
+    git: Git, env: Mapping[str, str], wanted: Checkout, into: Path, smudging: Mapping[str, str]
 ) -> tuple[Submodule, ...]:
-    """Write a commit into an empty directory; give the submodules, whose places are empty."""
+    """Write a commit into an empty directory; give the submodules, whose places are empty.
+
+    `smudging` is the environment in which files are written, where it differs.
+    """
     if wanted.keep_git_dir:
         at = _In(git, env, (f"--git-dir={into}/.git", f"--work-tree={into}"), wanted.commit)
         await _clone(at, wanted, into)
-        await at.run("checkout-index", "--all", "--force")
+        await at.within(smudging).run("checkout-index", "--all", "--force")
     else:
         index = into.with_name(f"{into.name}.index")
         options = (f"--git-dir={wanted.home}", f"--work-tree={into}")
         at = _In(git, {**env, "GIT_INDEX_FILE": str(index)}, options, wanted.commit)
         try:
             await at.run("read-tree", wanted.commit)
-            await at.run("checkout-index", "--all", "--force")
+            await at.within(smudging).run("checkout-index", "--all", "--force")
         finally:
             index.unlink(missing_ok=True)
     return await _submodules(at, wanted.commit)

@@ -44,6 +44,7 @@ _BROKEN = re.compile(
     r"|broken repository|not a git repository|inflate|unable to read",
     re.IGNORECASE,
 )
+_LFS = re.compile(r"smudge filter lfs failed|git-lfs", re.IGNORECASE)
 _TLS = re.compile(r"certificate|SSL|TLS", re.IGNORECASE)
 _BLOCKED = re.compile(r"transport '([^']*)' not allowed")
 _LONGEST = 600
@@ -53,7 +54,7 @@ _LONGEST = 600
 class Fault:
     """What went wrong: `kind`, git's own words, and the way out.
 
-    Kinds: transient, auth, host-key, absent, no-object, broken, tls, blocked, other.
+    Kinds: transient, auth, host-key, absent, no-object, broken, tls, lfs, blocked, other.
     """
 
     kind: str
@@ -74,6 +75,10 @@ _ADVICE = {
     ),
     "absent": "check the address, and whether it needs credentials: servers hide what is private",
     "no-object": "it is not there; it may have been force-pushed away or deleted",
+    "lfs": (
+        "git-lfs of this machine could not get what a pointer names: check the credentials; "
+        "without git-lfs on PATH, pointers stay what they are"
+    ),
     "broken": "the repository is damaged; `pipelines cache prune --all` makes room for a new copy",
     "tls": "check the machine's CA bundle, or http.sslCAInfo of git's configuration",
     "blocked": "git may use https, ssh and git here, file only for this machine's own",
@@ -92,6 +97,7 @@ def _kind(stderr: str) -> str:
     # The order matters: a refused ssh login also says that the remote end hung up.
     for kind, pattern in (
         ("blocked", _BLOCKED),
+        ("lfs", _LFS),
         ("host-key", _HOST_KEY),
         ("auth", _AUTH),
         ("no-object", _NO_OBJECT),

@@ -111,6 +111,13 @@ class Remotes:
         with settings(self.memory, self.environ, (), local=True) as made:
             yield made
 
+    @contextmanager
+    def smudging(self, access: GitAccess, mirror: Path) -> Iterator[Mapping[str, str]]:
+        """Set up a git whose checkouts turn LFS pointers into files; they stay in the mirror."""
+        secrets = _Secrets.fetch(access)
+        with self._reaching(access, secrets, _lfs(access, mirror)) as env:
+            yield {**env, "GIT_LFS_SKIP_SMUDGE": "0"}
+
     async def _get(
         self, home: Path, access: GitAccess, wanted: Sequence[str], ref: str, *, history: bool
     ) -> None:
@@ -184,9 +191,11 @@ class Remotes:
         raise AssertionError
 
     @contextmanager
-    def _reaching(self, access: GitAccess, secrets: "_Secrets") -> Iterator[Mapping[str, str]]:
+    def _reaching(
+        self, access: GitAccess, secrets: "_Secrets", more: Sequence[tuple[str, str]] = ()
+    ) -> Iterator[Mapping[str, str]]:
         """Give the environment in which a server can be reached."""
-        pairs = [*self._lent, *secrets.pairs(access)]
+        pairs = [*self._lent, *secrets.pairs(access), *more]
         if access.via:
             pairs.append((f"url.{access.via}.insteadOf", access.remote.authority))
         local = access.remote.local or any(
@@ -202,6 +211,17 @@ class Remotes:
                     own = os.path.expanduser("~root") == home
                     env["GIT_SSH_COMMAND"] = ssh_command(home, hosts, root_home=own)
                 yield env
+
+
+def _lfs(access: GitAccess, mirror: Path) -> list[tuple[str, str]]:
+    return [
+        ("filter.lfs.process", "git-lfs filter-process"),
+        ("filter.lfs.smudge", "git-lfs smudge -- %f"),
+        ("filter.lfs.required", "true"),
+        ("remote.origin.url", access.remote.url),
+        ("lfs.storage", str(mirror / "lfs")),
+        ("lfs.locksverify", "false"),
+    ]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

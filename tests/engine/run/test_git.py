@@ -1,5 +1,6 @@
 """Git sources: fetched by commit, kept in mirrors, given as trees."""
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -341,3 +342,42 @@ async def test_a_server_of_plain_files_is_fetched_from_whole(look, repository, t
         assert (await here.refs(reach)).find("main").commit == repository.second
         tree = await here.tree(reach, repository.first)
         assert here.text(tree, "a") == "1"
+
+
+@pytest.fixture
+def lfs(monkeypatch):
+    """Have git-lfs on PATH, or skip; `PIPELINES_TEST_LFS` may say where it is."""
+    if place := os.environ.get("PIPELINES_TEST_LFS"):
+        monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    if shutil.which("git-lfs") is None:
+        pytest.skip("git-lfs is not installed (package git-lfs)")
+
+
+async def test_pointers_become_files_if_asked_for(look, repository, tmp_path, lfs):
+    data = b"of-the-lfs-server"
+    oid = hashlib.sha256(data).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n"
+    attributes = {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"}
+    commit = repository.commit(**attributes, **{"x.bin": pointer})
+    with serving(tmp_path / "served", basic("x-access-token", "hunter2")) as git, web() as site:
+        site.pages["/object"] = Reply(body=data)
+        link = {"download": {"href": f"{site.url}/object"}}
+        git.batch = {"objects": [{"oid": oid, "size": len(data), "actions": link}]}
+        reach = access(f"{git.url}/one", token=SecretRef("t", lambda: b"hunter2"))
+        here = look()
+        tree = await here.tree(reach, commit, smudged=True)
+        assert here.text(tree, "x.bin").encode() == data
+        kept = await here.tree(reach, commit, keep_git_dir=True, smudged=True)
+        assert here.text(kept, "x.bin").encode() == data
+        plain = await here.tree(reach, commit)
+        assert here.text(plain, "x.bin") == pointer
+        assert site.paths == ["/object"]
+
+
+async def test_a_pointer_to_nothing_is_an_error(look, repository, tmp_path, lfs):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 3\n"
+    commit = repository.commit(**{".gitattributes": "*.bin filter=lfs -text\n", "x.bin": pointer})
+    with serving(tmp_path / "served") as git:
+        git.batch = {"objects": [{"oid": "a" * 64, "size": 3, "error": {"code": 404}}]}
+        with pytest.raises(SourceError, match="without git-lfs on PATH, pointers stay"):
+            await look().tree(access(f"{git.url}/one"), commit, smudged=True)
