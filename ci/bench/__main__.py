@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci.bench import files, images, projects, pulls, sdk
+from ci.bench import dockerfiles, files, images, projects, pulls, sdk
 from ci.bench.contestants import Contestant, Host, Pipelines, peers
 from ci.bench.engines import Engine, dagger, embedded
 from ci.bench.inputs import CRANE, PODINFO, go_version
@@ -19,7 +19,7 @@ from ci.bench.report import Report
 
 __all__ = ["main"]
 
-GROUPS = ("sdk", "files", "images", "pulls", "crane", "podinfo")
+GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "crane", "podinfo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +54,9 @@ def _groups(report: Report, names: Sequence[str], scratch: Path, *, quick: bool)
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
+            elif name == "dockerfile":
+                own = embedded(scratch / "dockerfile" / "store")
+                dockerfiles.measure(report, own, scratch / "dockerfile", quick=quick)
             else:
                 _project(report, name, engines, scratch, quick=quick)
         except BenchError as exc:

@@ -7,47 +7,25 @@ target, content), what `docker inspect` says of the config, and the history.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
-import time
 from pathlib import Path
 
 import anyio
 import dagger
 import pytest
 
+from ci.bench.dockerd import Absent, Docker, daemon
 from pipelines import connect
 from tests.e2e.conftest import remove
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
 
-class Docker:
-    """A Docker daemon of our own."""
-
-    def __init__(self, program: str, socket: Path) -> None:
-        self._program = program
-        self._env = {
-            "DOCKER_HOST": f"unix://{socket}", "DOCKER_BUILDKIT": "1", "PATH": os.environ["PATH"],
-            "HOME": str(socket.parent),
-        }  # fmt: skip
-
-    def __call__(self, *arguments: str) -> str:
-        ran = subprocess.run(
-            [self._program, *arguments], env=self._env, capture_output=True, text=True
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.strip()
-
-    def load(self, archive: Path, name: str) -> str:
-        """Load an image archive under a name."""
-        loaded = self("load", "-i", str(archive)).rpartition("ID: ")[2]
-        self("tag", loaded, name)
-        return name
+class Images(Docker):
+    """What a daemon of our own says of its images."""
 
     def files(self, image: str, into: Path) -> dict[str, tuple[object, ...]]:
         """List the files of an image."""
@@ -95,54 +73,13 @@ def _of_docker(name: str) -> bool:
                     "dev", "proc", "sys", "etc"} or path.startswith("dev/")  # fmt: skip
 
 
-def programs() -> tuple[str, str]:
-    """Find a daemon and the client of its version."""
-    daemon = shutil.which("dockerd", path="/usr/sbin:/usr/bin:" + os.environ["PATH"])
-    if daemon is None or os.geteuid() != 0:
-        pytest.skip("no dockerd (Debian: docker.io), or not root")
-    version = subprocess.run([daemon, "--version"], capture_output=True, text=True).stdout.split()[
-        2
-    ]
-    for place in ("/usr/bin", *os.environ["PATH"].split(":")):
-        client = shutil.which("docker", path=place)
-        if client and version in subprocess.run(
-            [client, "--version"], capture_output=True, text=True
-        ).stdout:  # fmt: skip
-            return daemon, client
-    pytest.skip(f"no docker client of the daemon's version, {version}")
-
-
 @pytest.fixture(scope="module")
 def docker():
-    daemon, client = programs()
-    home = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp"))  # a socket's path is short
-    socket = home / "s"
-    arguments = [daemon, f"--data-root={home}/data", f"--exec-root={home}/exec",
-                 f"--host=unix://{socket}", f"--pidfile={home}/pid", "--iptables=false",
-                 "--ip6tables=false", "--bridge=none"]  # fmt: skip
-    with (home / "log").open("wb") as log:
-        running = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
-        made = Docker(client, socket)
-        _ready(made, running, home / "log")
-        yield made
-    finally:
-        running.terminate()
-        running.wait(60)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _ready(docker: Docker, running: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if running.poll() is not None:
-            pytest.skip(f"dockerd does not start here: {log.read_text()[-300:]}")
-        try:
-            docker("version")
-        except AssertionError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.skip(f"dockerd is not ready after 30 s: {log.read_text()[-300:]}")
+        with daemon() as made:
+            yield Images(made.program, made.env)
+    except Absent as why:
+        pytest.skip(str(why))
 
 
 @pytest.fixture(scope="module")
