@@ -46,11 +46,11 @@ class Gos:
     def __init__(self, root):
         self._root = root
 
-    def newest(self, tag):
+    def newest(self, tag, platform):
         found = newest(["1.26.8"], tag)
         return found and Toolchain(found, "test")
 
-    def fetch(self, found, into):
+    def fetch(self, found, into, platform):
         return self._root
 
 

@@ -12,6 +12,7 @@ from tars import entry, shown, tar
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages import catalog
 from pipelines.engine.images.packages.base import host_platform
+from pipelines.engine.images.packages.busybox import applets
 from pipelines.engine.images.packages.copying import copy_tree
 from pipelines.engine.images.packages.deb import extract_file
 from pipelines.engine.images.packages.elf import is_static
@@ -22,6 +23,7 @@ from pipelines.engine.images.packages.room import room
 from pipelines.engine.images.packages.toolchain import Toolchain, matches, newest
 from pipelines.engine.images.reference import Reference
 
+AMD = "linux/amd64"
 RELEASES = ["1.25.9", "1.26.0", "1.26.10", "1.26.9", "1.27rc1", "1.3"]
 
 
@@ -54,21 +56,21 @@ class Place:
     def __init__(self, root, *versions, fingerprint="", origin="test"):
         self._root, self._versions, self._mark, self._origin = root, versions, fingerprint, origin
 
-    def newest(self, tag):
+    def newest(self, tag, platform=AMD):
         found = newest(self._versions, tag)
         return None if found is None else Toolchain(found, self._origin, (), self._mark)
 
-    def fetch(self, found, into):
+    def fetch(self, found, into, platform=AMD):
         return self._root if found.version in self._versions else None
 
 
 class Shell:
-    def find(self):
+    def find(self, platform):
         from pipelines.engine.images.packages.busybox import Found
 
         return Found("1.36.1", "0" * 64, "test", ())
 
-    def install(self, into, sha256):
+    def install(self, into, sha256, platform):
         (into / "bin/sh").write_text(sha256)
 
 
@@ -172,23 +174,23 @@ def fake_go(tmp_path, version, root):
 
 @pytest.mark.parametrize("version", ["devel", "go1.26.6-X:nocoverageredesign"])
 def test_a_host_go_that_is_no_release_is_left_alone(tmp_path, goroot, version):
-    assert HostGo(fake_go(tmp_path, version, goroot)).newest("") is None
+    assert HostGo(fake_go(tmp_path, version, goroot)).newest("", host_platform()) is None
 
 
 def test_a_host_go_that_is_official_needs_no_fingerprint(tmp_path, goroot):
     (goroot / "VERSION").write_text("go1.26.6\ntime 2026-01-01T00:00:00Z\n")
-    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26")
+    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", host_platform())
     assert (found.version, found.fingerprint) == ("1.26.6", "")
 
 
 def test_a_patched_host_go_does_not_pass_for_the_official_release(tmp_path, goroot):
     host = HostGo(fake_go(tmp_path, "go1.26.6", goroot))
-    assert host.fetch(Toolchain("1.26.6", ""), tmp_path) is None
-    assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path) == goroot
+    assert host.fetch(Toolchain("1.26.6", ""), tmp_path, host_platform()) is None
+    assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path, host_platform()) == goroot
 
 
 def test_a_host_go_of_a_distribution_is_named_by_its_content(tmp_path, goroot):
-    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26")
+    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", host_platform())
     assert found.fingerprint == fingerprint_of(goroot)
 
 
@@ -199,8 +201,32 @@ def test_a_program_that_fails_is_quoted():
 
 def test_package_images_are_for_this_machine_only(tmp_path):
     other = "linux/arm64" if host_platform() != "linux/arm64" else "linux/amd64"
-    with pytest.raises(ImageError, match="this machine only"):
-        catalog(os.environ, tmp_path).find(Reference.parse("golang"), other)
+    with pytest.raises(ImageError, match="for this machine only"):
+        catalog(os.environ, tmp_path).find(Reference.parse("golang:bookworm"), other)
+
+
+def test_an_image_of_another_machine_says_so_in_its_recipe(tmp_path, goroot):
+    golang = Golang([Place(goroot, "1.26.6")], Shell(), tmp_path / "scratch")
+    ref = Reference.parse("golang:1")
+    here, there = (golang.pin(ref, p).info(ref, p) for p in (host_platform(), "linux/riscv64"))
+    assert here.digest != there.digest
+    assert "platform" not in here.recipe["versions"]
+    assert there.recipe["versions"]["platform"] == "linux/riscv64"
+    assert there.config["architecture"] == "riscv64"
+
+
+def test_the_hosts_go_is_no_toolchain_of_another_machine(tmp_path, goroot):
+    host = HostGo(fake_go(tmp_path, "go1.26.6", goroot))
+    assert host.newest("1.26", host_platform()) is not None
+    assert host.newest("1.26", "linux/riscv64") is None
+    assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path, "linux/riscv64") is None
+
+
+def test_applets_are_read_out_of_a_binary():
+    listed = b"\0[\0[[\0acpid\0zcat\0\0more\0"
+    assert applets(b"code\0" + listed) == ["[", "[[", "acpid", "zcat"]
+    with pytest.raises(ImageError, match="no list of its applets"):
+        applets(b"\0[\0nothing")
 
 
 def deb(content: bytes, member="data.tar") -> bytes:
@@ -257,6 +283,8 @@ def test_the_busybox_of_the_host_becomes_an_image(tmp_path):
     assert part.digest == info.digest
     assert is_static(str(into / "bin/sh"))
     assert (into / "bin/ls").readlink().name == "busybox"
+    links = {p.name for p in (into / "bin").iterdir() if p.is_symlink()}
+    assert links | {"busybox"} >= set(applets((into / "bin/busybox").read_bytes()))
     with pytest.raises(ImageError, match="use busybox or busybox:"):
         packages.find(Reference.parse("busybox:99"), host_platform())
 

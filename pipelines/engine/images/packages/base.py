@@ -24,7 +24,17 @@ from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import Evidence, ImageInfo
 from pipelines.engine.images.reference import Reference
 
-__all__ = ["DEFAULT_PATH", "LABEL", "Package", "Packages", "Part", "Pin", "host_platform"]
+__all__ = [
+    "DEFAULT_PATH",
+    "LABEL",
+    "Package",
+    "Packages",
+    "Part",
+    "Pin",
+    "host_platform",
+    "made_for",
+    "stated",
+]
 
 LABEL = "io.pipelines.package-image"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -122,6 +132,11 @@ class Package(Protocol):
     """One family of package images."""
 
     @property
+    def foreign(self) -> bool:
+        """Whether some are made for other machines than this one too."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The image names that it answers for."""
         ...
@@ -160,9 +175,9 @@ class Packages:
                 f"image {ref}: this digest is not known here, and a package image can not be "
                 f"made from a digest; use {package.example()}"
             )
-        if platform != host_platform():
+        if platform != host_platform() and not package.foreign:
             raise ImageError(
-                f"image {ref} for {platform}: package images are made for this machine only "
+                f"image {ref} for {platform}: this package image is made for this machine only "
                 f"({host_platform()}), and no registry answered for it"
             )
         return package.pin(ref, platform).info(ref, platform)
@@ -188,6 +203,16 @@ class Packages:
 
 def _digest(recipe: Mapping[str, Any], platform: str) -> Digest:
     return digest_json(["package image", dict(recipe), platform])
+
+
+def made_for(recipe: Mapping[str, Any]) -> str:
+    """Tell which platform a recipe is for: this machine's unless it says another."""
+    return str(recipe["versions"].get("platform", host_platform()))
+
+
+def stated(platform: str) -> dict[str, str]:
+    """Give what a recipe says of its platform: nothing if it is this machine's."""
+    return {} if platform == host_platform() else {"platform": platform}
 
 
 def host_platform() -> str:

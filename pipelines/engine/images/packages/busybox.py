@@ -16,9 +16,15 @@ from typing import Any
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import Evidence
 from pipelines.engine.images.packages.apt import download
-from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
+from pipelines.engine.images.packages.base import (
+    DEFAULT_PATH,
+    Pin,
+    host_platform,
+    made_for,
+    stated,
+)
 from pipelines.engine.images.packages.copying import copy_file
-from pipelines.engine.images.packages.deb import extract_file
+from pipelines.engine.images.packages.deb import debian_architecture, extract_file
 from pipelines.engine.images.packages.elf import is_static
 from pipelines.engine.images.packages.programs import Programs, evidence
 from pipelines.engine.images.packages.room import room
@@ -29,7 +35,7 @@ __all__ = ["Busybox", "Shell"]
 
 _RECIPE = 1
 _BANNER = re.compile(rb"BusyBox v(\d+\.\d+\.\d+)")
-_LEVELS = {"": "bin", "usr": "usr/bin"}
+_FIRST = b"\0[\0[[\0"  # how the list of applets begins: it is sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +55,26 @@ class Shell:
         self._programs = programs
         self._cache = cache
 
-    def find(self) -> Found:
-        """Choose the binary.
+    def find(self, platform: str) -> Found:
+        """Choose the binary for a platform.
 
         Raises:
             ImageError: there is none and none can be had; says what to install.
         """
-        with self._binary() as (path, origin):
+        with self._binary(platform) as (path, origin):
             content = Path(path).read_bytes()
             banner = _BANNER.search(content)
             proof = (evidence(path),) if origin == "host" else ()
             version = banner[1].decode() if banner else "unknown"
             return Found(version, hashlib.sha256(content).hexdigest(), origin, proof)
 
-    def install(self, into: Path, sha256: str) -> None:
+    def install(self, into: Path, sha256: str, platform: str) -> None:
         """Put the binary with this digest and links for its applets below `into`.
 
         Raises:
             ImageError: this machine has another one now.
         """
-        with self._binary() as (path, _):
+        with self._binary(platform) as (path, _):
             target = into / "bin/busybox"
             copy_file(path, os.fspath(target), 0o755)
             if hashlib.sha256(target.read_bytes()).hexdigest() != sha256:
@@ -76,8 +82,8 @@ class Shell:
                     "the static busybox of this machine is not the one that the image was "
                     "pinned with; run again to pin it anew"
                 )
-            listed = self._programs.run([path, "--list"], "listing the applets of busybox")
-        for applet in listed.split():
+            listed = self._applets(path, platform)
+        for applet in listed:
             link = into / "bin" / applet
             if (
                 re.fullmatch(r"[\w.\[\]-]+", applet)
@@ -87,8 +93,20 @@ class Shell:
                 link.symlink_to("busybox")
         os.utime(into / "bin", (0, 0))
 
+    def _applets(self, path: str, platform: str) -> list[str]:
+        """Ask the binary for its applets, or read them if it is not this machine's."""
+        if platform == host_platform():
+            return self._programs.run([path, "--list"], "listing the applets of busybox").split()
+        return applets(Path(path).read_bytes())
+
     @contextmanager
-    def _binary(self) -> Iterator[tuple[str, str]]:
+    def _binary(self, platform: str) -> Iterator[tuple[str, str]]:
+        if platform != host_platform():
+            kept = self._cache / platform.replace("/", "-") / "busybox"
+            if not kept.exists():
+                self._download(kept, debian_architecture(platform))
+            yield os.fspath(kept), "apt"
+            return
         found = self._programs.find("busybox")
         if found is not None and is_static(found):
             yield os.path.realpath(found), "host"
@@ -98,9 +116,9 @@ class Shell:
             self._download(kept)
         yield os.fspath(kept), "apt"
 
-    def _download(self, kept: Path) -> None:
+    def _download(self, kept: Path, architecture: str = "") -> None:
         with room(kept.parent) as own:
-            package = download(self._programs, "busybox-static", own)
+            package = download(self._programs, "busybox-static", own, architecture)
             new = own / "busybox"
             new.write_bytes(extract_file(package, ("bin/busybox", "usr/bin/busybox")))
             new.chmod(0o755)
@@ -109,10 +127,24 @@ class Shell:
             new.rename(kept)
 
 
+def applets(binary: bytes) -> list[str]:
+    """Read the names of the applets out of a binary: they stand in it one after the other.
+
+    Raises:
+        ImageError: there is no such list.
+    """
+    start = binary.find(_FIRST)
+    end = binary.find(b"\0\0", start + 1)
+    if start < 0 or end < 0:
+        raise ImageError("the static busybox for another machine has no list of its applets")
+    return binary[start + 1 : end].decode("ascii", "replace").split("\0")
+
+
 class Busybox:
     """The images `busybox` and `busybox:<version>`."""
 
     names = ("busybox",)
+    foreign = True
     kinds = ("busybox",)
 
     def __init__(self, shell: Shell) -> None:
@@ -124,8 +156,7 @@ class Busybox:
 
     def pin(self, ref: Reference, platform: str) -> Pin:
         """Decide which busybox; a version in the tag must be the one that is had."""
-        del platform
-        found = self._shell.find()
+        found = self._shell.find(platform)
         wanted = ref.tag.removesuffix("-musl").removesuffix("-glibc")
         if wanted not in {"latest", "stable"} and not f"{found.version}.".startswith(f"{wanted}."):
             raise ImageError(
@@ -135,7 +166,7 @@ class Busybox:
         return Pin(
             package="busybox",
             recipe=_RECIPE,
-            versions={"busybox": found.version},
+            versions={"busybox": found.version} | stated(platform),
             contents={"busybox": found.sha256},
             origins={"busybox": found.origin},
             evidence=found.evidence,
@@ -145,5 +176,5 @@ class Busybox:
     def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
         """Make the root filesystem."""
         make_skeleton(into)
-        self._shell.install(into, recipe["contents"]["busybox"])
+        self._shell.install(into, recipe["contents"]["busybox"], made_for(recipe))
         settle(into)

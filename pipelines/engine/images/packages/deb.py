@@ -10,7 +10,16 @@ from pathlib import Path
 
 from pipelines.engine.errors import ImageError
 
-__all__ = ["extract_file"]
+__all__ = ["debian_architecture", "extract_file"]
+
+_ARCHITECTURES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
+
+
+def debian_architecture(platform: str) -> str:
+    """Give Debian's name of a platform's architecture."""
+    name = platform.split("/")[1]
+    return _ARCHITECTURES.get(name, name)
+
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60

@@ -25,6 +25,7 @@ from pipelines.engine.digest import digest_json
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
 from pipelines.engine.images.packages.bootstrap import Bootstrap, Plan
+from pipelines.engine.images.packages.deb import debian_architecture
 from pipelines.engine.images.packages.mirror import Mirror
 from pipelines.engine.images.packages.programs import evidence
 from pipelines.engine.images.packages.release import Offered, Release, read_all
@@ -36,7 +37,6 @@ __all__ = ["SUITES", "Debian", "Wanted", "epoch_of", "wanted"]
 
 _RECIPE = 1
 SUITES = {"10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
-_ARCHITECTURES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
 _TAG = re.compile(r"(?:(?P<name>[a-z]+)|(?P<number>\d+)(?P<point>\.\d+)?)(?P<slim>-slim)?")
 _DATE = "%Y%m%dT%H%M%SZ"
 
@@ -54,6 +54,7 @@ class Debian:
     """The images `debian`, `debian:<suite>`, `debian:<number>` and their `-slim` variants."""
 
     names = ("debian",)
+    foreign = False
     kinds = ("debian",)
 
     def __init__(self, mirror: Mirror, bootstrap: Bootstrap, scratch: Path) -> None:
@@ -77,11 +78,10 @@ class Debian:
                 f"image {ref}: the archive has {main.version or main.codename} by now; "
                 f"use debian:{main.codename}"
             )
-        architecture = platform.split("/")[1]
         versions = {
             "debian": main.codename,
             "variant": "slim" if want.slim else "default",
-            "architecture": _ARCHITECTURES.get(architecture, architecture),
+            "architecture": debian_architecture(platform),
             "date": main.date.astimezone(UTC).strftime(_DATE),
             "tool": tool,
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
+from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin, made_for, stated
 from pipelines.engine.images.packages.busybox import Shell
 from pipelines.engine.images.packages.copying import copy_tree
 from pipelines.engine.images.packages.room import room
@@ -34,11 +34,11 @@ _VERSION = re.compile(r"\d+(?:\.\d+(?:(?:rc|beta)\d+)?(?:\.\d+)?)?")
 class Place(Protocol):
     """Somewhere that Go toolchains are had."""
 
-    def newest(self, tag: str) -> Toolchain | None:
+    def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Give the newest release that a tag ("1.26", "" for any) stands for."""
         ...
 
-    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path, platform: str) -> Path | None:
         """Give the GOROOT of exactly this release; `into` is empty and for downloads.
 
         Without a fingerprint only an official release will do.
@@ -50,6 +50,7 @@ class Golang:
     """The images `golang`, `golang:1`, `golang:1.26`, `golang:1.26.6`."""
 
     names = ("golang",)
+    foreign = True
     kinds = ("golang",)
 
     def __init__(self, places: Sequence[Place], shell: Shell, scratch: Path) -> None:
@@ -63,16 +64,15 @@ class Golang:
 
     def pin(self, ref: Reference, platform: str) -> Pin:
         """Decide which release of Go a tag stands for."""
-        del platform
-        found = self.newest(ref, _wanted(ref))
-        shell = self._shell.find()
+        found = self.newest(ref, _wanted(ref), platform)
+        shell = self._shell.find(platform)
         contents = {"busybox": shell.sha256}
         if found.fingerprint:
             contents["go"] = found.fingerprint
         return Pin(
             package="golang",
             recipe=_RECIPE,
-            versions={"go": found.version, "busybox": shell.version},
+            versions={"go": found.version, "busybox": shell.version} | stated(platform),
             contents=contents,
             origins={"go": found.origin, "busybox": shell.origin},
             evidence=(*found.evidence, *shell.evidence),
@@ -83,7 +83,7 @@ class Golang:
     def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
         """Make the root filesystem."""
         make_skeleton(into)
-        self._shell.install(into, recipe["contents"]["busybox"])
+        self._shell.install(into, recipe["contents"]["busybox"], made_for(recipe))
         self.lay(recipe, into)
         settle(into)
 
@@ -91,13 +91,14 @@ class Golang:
         """Add the toolchain and the directories of GOPATH to a root filesystem."""
         with room(self._scratch) as own:
             version = recipe["versions"]["go"]
-            root = self._fetch(version, recipe["contents"].get("go", ""), own)
+            found = Toolchain(version, "", (), recipe["contents"].get("go", ""))
+            root = self._fetch(found, own, made_for(recipe))
             copy_tree(root, into / "usr/local/go", _KEPT.__contains__, _mode)
         for name in ("go", "go/bin", "go/src"):
             (into / name).mkdir()
             (into / name).chmod(0o1777)
 
-    def newest(self, ref: Reference, tag: str) -> Toolchain:
+    def newest(self, ref: Reference, tag: str, platform: str) -> Toolchain:
         """Choose the release that a tag stands for.
 
         Raises:
@@ -106,7 +107,7 @@ class Golang:
         problems: list[str] = []
         for place in self._places:
             try:
-                if (found := place.newest(tag)) is not None:
+                if (found := place.newest(tag, platform)) is not None:
                     return found
             except ImageError as exc:
                 problems.append(str(exc))
@@ -115,20 +116,22 @@ class Golang:
         )
         raise ImageError(f"image {ref}: no Go release matches {tag or 'latest'!r}: {tried}")
 
-    def _fetch(self, version: str, fingerprint: str, scratch: Path) -> Path:
+    def _fetch(self, found: Toolchain, scratch: Path, platform: str) -> Path:
         problems: list[str] = []
         for number, place in enumerate(self._places):
             own = scratch / str(number)
             own.mkdir()
             try:
-                root = place.fetch(Toolchain(version, "", (), fingerprint), own)
+                root = place.fetch(found, own, platform)
             except ImageError as exc:
                 problems.append(str(exc))
                 continue
-            if root is not None and (not fingerprint or fingerprint == fingerprint_of(root)):
+            mark = found.fingerprint
+            if root is not None and (not mark or mark == fingerprint_of(root)):
                 return root
         raise ImageError(
-            f"Go {version} is not to be had any more: {'; '.join(problems) or 'nobody offers it'}"
+            f"Go {found.version} is not to be had any more: "
+            f"{'; '.join(problems) or 'nobody offers it'}"
         )
 
 

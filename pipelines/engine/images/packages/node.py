@@ -68,6 +68,7 @@ class Node:
     """The images `node`, `node:22`, `node:22.23.1-slim`, `node:lts-bookworm`."""
 
     names = ("node",)
+    foreign = False
     kinds = ("node",)
 
     def __init__(

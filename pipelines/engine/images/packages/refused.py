@@ -24,6 +24,7 @@ class Refused:
     """Answers for names that can not be had, so that the answer is a reason."""
 
     names = tuple(_REASONS)
+    foreign = True
 
     def example(self) -> str:
         """There is nothing to ask for."""
