@@ -166,7 +166,7 @@ def test_a_damaged_mirror_is_passed_by_when_asked_again(world, registry, tmp_pat
 def test_one_download_serves_all_who_wait_for_it(pulls, registry):
     one = layer(registry, BIG)
     go = threading.Event()
-    registry.before = lambda *_: go.wait(5)
+    registry.before = lambda *_: go.wait(60)
     found = []
     readers = [threading.Thread(target=lambda: found.extend(pulls.read(one))) for _ in range(4)]
     for reader in readers:
@@ -184,7 +184,7 @@ def test_two_sessions_of_one_store_fetch_a_layer_once(world, registry, tmp_path)
     one = layer(registry, BIG)
     sessions = [Pulls(world, tmp_path, registry) for _ in range(2)]
     go = threading.Event()
-    registry.before = lambda *_: go.wait(5)
+    registry.before = lambda *_: go.wait(60)
     found = []
     readers = [
         threading.Thread(target=lambda each=each: found.extend(each.read(one))) for each in sessions
@@ -210,7 +210,7 @@ def test_at_most_four_layers_come_at_once(pulls, registry):
             busy[0] += 1
             most[0] = max(most[0], busy[0])
         if len(registry.requests) <= 4:
-            full.wait(5)  # four do come at once
+            full.wait(60)  # four do come at once
         with lock:
             busy[0] -= 1
 
