@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from contextlib import suppress
 
 import dagger
@@ -10,7 +11,8 @@ import pytest
 from beartype.roar import BeartypeCallHintReturnViolation
 
 from pipelines import connect
-from tests.e2e.conftest import remove
+from pipelines._session import environment
+from tests.e2e.conftest import ROOT, remove
 from tests.outside import crane, real_registry, require, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
@@ -72,6 +74,25 @@ async def test_skopeo_sees_every_platform(dag, registry):
 
 def platforms(index):
     return [row["platform"] for row in index["manifests"]]
+
+
+def test_the_guide_s_program_publishes_twice_and_sends_nothing_the_second_time(
+    store, registry, tmp_path
+):
+    text = (ROOT / "docs/guides/publishing.md").read_text()
+    program = tmp_path / "publish.py"
+    program.write_text(text.partition("```python\n")[2].partition("```")[0])
+    for arch in ("amd64", "arm64", "riscv64"):
+        (tmp_path / f"dist/linux-{arch}").mkdir(parents=True)
+        (tmp_path / f"dist/linux-{arch}/app").write_text(arch)
+    address = f"{registry.host}/team/app:1"
+    command = [sys.executable, program, address]
+    options = {"cwd": tmp_path, "env": environment(os.environ)}
+    first = run(*command, **options)
+    before = len(registry.requests())
+    assert run(*command, **options) == first
+    assert {request.split()[0] for request in registry.requests()[before:]} == {"HEAD"}
+    assert first.startswith(f"{address}@sha256:")
 
 
 @pytest.mark.network

@@ -21,6 +21,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -216,11 +217,10 @@ class Pusher:
         Raises:
             RegistryError: `because`, if the registry does not know any more.
         """
-        try:
+        with suppress(RegistryError):
             with self._ask("GET", url=location) as answer:
                 return answer.headers.get("location") or location, _received(answer, 0)
-        except RegistryError:
-            raise because from None
+        raise because
 
     def _pieces(self, path: Path, start: int, until: int) -> Iterator[bytes]:
         with path.open("rb", buffering=0) as file:

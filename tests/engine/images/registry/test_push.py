@@ -217,6 +217,17 @@ def test_one_token_does_for_a_push(world, local, tmp_path):
         assert len(registry.asked("GET", "/token")) == 1
 
 
+def test_a_login_mounts_what_it_may_read(world, local):
+    with FakeRegistry(users={"me": "secret"}) as registry:
+        world.credentials.set(registry.host, "me", lambda: b"secret")
+        registry.blob("lib/base", b"layer")
+        pusher = Pusher(world.client(), at(registry), world.clock.patience)
+        blob = local.blob(b"layer", at(registry, "lib/base"))
+        assert pusher.push([blob], [], []) == {blob.digest: "mounted"}
+        [asked] = registry.asked("GET", "/token.*lib%2Fbase")
+        assert "repository%3Alib%2Fbase%3Apull" in asked.path
+
+
 def test_several_blobs_go_at_once(pusher, registry, local):
     meeting = threading.Barrier(3, timeout=10)
 
