@@ -20,8 +20,9 @@ from pipelines.go._checks import generate, lint, tidy, vet, vulncheck
 from pipelines.go._closure import Inputs
 from pipelines.go._commands import build, test
 from pipelines.go._env import base, env
+from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
-from pipelines.go._project import Project, inspect, version
+from pipelines.go._project import Project, inspect, targets, version
 from pipelines.go._report import TestsFailed, report
 from pipelines.go._target import environment
 from pipelines.go._tools import tool
@@ -30,6 +31,7 @@ __all__ = [
     "MODULES",
     "Inputs",
     "Project",
+    "Target",
     "TestsFailed",
     "base",
     "build",
@@ -41,6 +43,7 @@ __all__ = [
     "inspect",
     "lint",
     "report",
+    "targets",
     "test",
     "tidy",
     "tool",

@@ -2,15 +2,18 @@
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines._dagger import dagger
 from pipelines._errors import SourceError, UsageError
 from pipelines._memo import once
+from pipelines.go._goreleaser import NAMES, Target, read
 
-__all__ = ["Project", "go_version", "inspect", "version"]
+__all__ = ["Project", "go_version", "inspect", "targets", "version"]
 
 _TOOLCHAIN = re.compile(r"^\s*toolchain\s+go(?P<version>\d+\.\d+\S*)", re.MULTILINE)
+_MODULE = re.compile(r'^\s*module\s+"?(?P<path>[^\s"]+)', re.MULTILINE)
 _GO = re.compile(r"^\s*go\s+(?P<version>\d+\.\d+\S*)", re.MULTILINE)
 
 
@@ -47,6 +50,29 @@ async def inspect(source: dagger.Directory, module: str = ".") -> Project:
     """
     module = _clean(module)
     return await once(source, f"go project in {module}", lambda: _read(source, module))
+
+
+async def targets(
+    source: dagger.Directory, file: str = "", values: Mapping[str, str] | None = None
+) -> tuple[Target, ...]:
+    """Read which binaries a source's `.goreleaser.yaml` names, for which platforms.
+
+    Args:
+        source: The repository.
+        file: The configuration; by default the first of GoReleaser's own names.
+        values: What its templates may name, such as `{"Version": "1.2.0"}`; stamps (`-X`) whose
+            values are not given are left out.
+
+    Raises:
+        SourceError: there is none, or something in it that changes a build is not understood.
+    """
+    names = await source.entries()
+    found = file or next((name for name in NAMES if name in names), "")
+    if not found:
+        raise SourceError(f"the source has no GoReleaser configuration: {', '.join(NAMES)}")
+    module = _MODULE.search(await source.file("go.mod").contents() if "go.mod" in names else "")
+    project = module["path"].rpartition("/")[2] if module else "binary"
+    return read(await source.file(found).contents(), project, values)
 
 
 async def _read(source: dagger.Directory, module: str) -> Project:
