@@ -15,6 +15,7 @@ import pytest
 from pipelines import connect
 from pipelines._session import Session
 from tests.conftest import offspring, reaped
+from tests.e2e.conftest import upkeep
 from tests.gitserver import Repository, basic, serving
 
 pytestmark = [
@@ -175,6 +176,18 @@ async def test_what_is_not_committed_is_a_changeset(dag, repository):
 async def test_a_directory_that_is_no_repository_says_so(dag, tmp_path):
     with pytest.raises(dagger.QueryError, match=r"it has no \.git"):
         await dag.host().directory(str(tmp_path)).as_git().head().commit()
+
+
+async def test_a_mirror_is_listed_and_pruned(store, repository):
+    async with connect(engine="embedded") as dag:
+        await dag.git(str(repository.path)).head().tree().sync()
+    listed = [json.loads(line) for line in upkeep("ls").stdout.splitlines()]
+    mirrors = [one["name"] for one in listed if one["kind"] == "mirror"]
+    assert mirrors == [f"file://{repository.path}"]
+    assert upkeep("prune", "--all").returncode == 0
+    assert list((store / "git").iterdir()) == []
+    async with connect(engine="embedded") as dag:
+        assert await dag.git(str(repository.path)).head().tree().file("a").contents() == "2"
 
 
 def ask(address, query):

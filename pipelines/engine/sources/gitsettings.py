@@ -38,7 +38,6 @@ _PASSED = (
     "XDG_RUNTIME_DIR",
     "DBUS_SESSION_BUS_ADDRESS",
     "SSH_AUTH_SOCK",
-    "SSH_ASKPASS",
     "GIT_ASKPASS",
     "GIT_SSH",
     "GIT_SSH_COMMAND",
@@ -73,7 +72,6 @@ _OWN: Pairs = [
     ("maintenance.auto", "false"),
     ("init.defaultBranch", "main"),
     ("init.templateDir", ""),
-    ("pack.threads", "1"),
     ("submodule.recurse", "false"),
     ("protocol.version", "2"),
     # A server that stalls is a fault of transport, which is tried again.
@@ -105,7 +103,9 @@ def environment(environ: Mapping[str, str], config: Path, *, local: bool) -> dic
         "GIT_LFS_SKIP_SMUDGE": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        "SSH_ASKPASS_REQUIRE": "never",
+        # A terminal that the session was started from is nobody's to be asked on.
+        "SSH_ASKPASS": environ.get("SSH_ASKPASS", "/bin/false"),
+        "SSH_ASKPASS_REQUIRE": "force",
     }
 
 

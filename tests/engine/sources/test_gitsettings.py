@@ -45,6 +45,7 @@ def test_only_listed_variables_reach_git(tmp_path):
     assert made["https_proxy"] == "http://p"
     assert not {"CI_TOKEN", "GIT_DIR"} & set(made)
     assert made["GIT_TERMINAL_PROMPT"] == "0"
+    assert (made["SSH_ASKPASS"], made["SSH_ASKPASS_REQUIRE"]) == ("/bin/false", "force")
     assert "file" not in made["GIT_ALLOW_PROTOCOL"]
 
 
