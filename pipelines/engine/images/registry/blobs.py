@@ -64,6 +64,7 @@ class Download:
         self.users = 0
         self.file: BlobFile | None = None
         self.place: Path | None = None  # instead, when another process was first
+        self.answer: Response | None = None
         self.written = 0
         self.done = False
         self.error: Exception | None = None
@@ -168,6 +169,8 @@ class RegistryBlobs:
             if self._flights.get(key) is download:
                 del self._flights[key]
         download.given_up.set()
+        if (answer := download.answer) is not None:
+            answer.abort()
         download.release()
 
     def _run(self, download: Download) -> None:
@@ -191,22 +194,26 @@ class RegistryBlobs:
         download.tell(file=file)
         attempts = Attempts(self._waiting(download))
         while download.written < download.layer.size:
-            before = download.written
-            try:
-                self._some(download)
-            except TransportFault as fault:
-                if download.written - before >= _PROGRESS:
-                    attempts.progressed()
-                if not attempts.again_after_fault(fault, loopback=False):
-                    raise _gave_up(download, fault) from fault
-            else:
-                if download.written < download.layer.size:
-                    raise _mismatch(
-                        download, f"{download.written} bytes instead of {download.layer.size}"
-                    )
+            self._attempt(download, attempts)
         if file.digest != download.layer.blob:
             raise _mismatch(download, f"bytes that digest to {file.digest}")
         file.publish()
+
+    def _attempt(self, download: Download, attempts: Attempts) -> None:
+        """Read one answer; if it breaks off, wait for the next attempt."""
+        before, size = download.written, download.layer.size
+        try:
+            self._some(download)
+        except TransportFault as fault:
+            if download.given_up.is_set():
+                raise Abandoned from fault
+            if download.written - before >= _PROGRESS:
+                attempts.progressed()
+            if not attempts.again_after_fault(fault, loopback=False):
+                raise _gave_up(download, fault) from fault
+        else:
+            if download.written < size:
+                raise _mismatch(download, f"{download.written} bytes instead of {size}")
 
     def _waiting(self, download: Download) -> Patience:
         """Be as patient as the session, but not when nobody waits any more."""
@@ -227,6 +234,7 @@ class RegistryBlobs:
         with self._client.request(
             download.repository, "GET", path, headers=headers, origin=download.origin
         ) as answer:
+            download.answer = answer
             left_out = 0 if _resumes(answer, start) else start
             pace = _Pace(self._patience.now)
             while piece := answer.read(_PIECE):

@@ -25,7 +25,7 @@ __all__ = ["Body", "Fault", "Http", "Request", "Response", "TransportFault", "Tr
 Fault = Literal["name", "resolver", "refused", "timeout", "certificate", "tls", "broken"]
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
-_DRAIN = 1 << 16  # what is read to be able to keep a connection
+_DRAIN = 1 << 12
 _GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -85,6 +85,10 @@ class Response(Protocol):
 
     def close(self) -> None:
         """Give the connection back."""
+        ...
+
+    def abort(self) -> None:
+        """End the body, in whatever thread it is read: its reader gets a fault."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -305,13 +309,21 @@ class _Answer:
     def close(self) -> None:
         if not self._open:
             return
-        try:
-            self._response.read(_DRAIN)
-            answer = self._response
-            done = answer.isclosed() and not answer.will_close and not answer.length
-        except (OSError, http.client.HTTPException, ValueError):
-            done = False
-        self._end(keep=done)
+        answer = self._response
+        done = answer.isclosed()
+        # A few bytes are read to be able to keep the connection; more may take for ever.
+        if not done and answer.length is not None and answer.length <= _DRAIN:
+            try:
+                answer.read(_DRAIN)
+                done = answer.isclosed()
+            except (OSError, http.client.HTTPException, ValueError):
+                done = False
+        self._end(keep=done and not answer.will_close and not answer.length)
+
+    def abort(self) -> None:
+        if self._open and (sock := self._connection.sock) is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _end(self, *, keep: bool) -> None:
         if self._open:

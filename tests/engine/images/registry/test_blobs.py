@@ -236,6 +236,16 @@ def test_a_pull_that_nobody_waits_for_is_given_up(pulls, registry):
     assert pulls.files() == ["pulling"]
 
 
+def test_a_pull_that_is_left_frees_its_place_at_once(pulls, registry):
+    stuck = [layer(registry, bytes([n]) * 2000) for n in range(4)]
+    registry.fault("GET", "blobs", Body(lambda body: body[:1000] + bytes(1000), pause=60), times=4)
+    with pulls.blobs.fetching(pulls.reference, stuck) as opened:
+        for each in stuck:
+            with opened(each) as file:
+                file.read(1)
+    assert pulls.read(layer(registry, b"next")) == [b"next"]
+
+
 def test_the_end_of_the_session_ends_a_download_at_once(world, pulls, registry):
     one = layer(registry, BIG)
     registry.fault("GET", "blobs", Body(pause=0.05), times=99)
