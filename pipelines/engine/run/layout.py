@@ -25,6 +25,7 @@ from pipelines.engine.run.pour import pour
 __all__ = ["write_layout"]
 
 _TAG = "org.opencontainers.image.ref.name"
+_NEW = ".new-"
 _VERSION = {"imageLayoutVersion": "1.0.0"}
 
 
@@ -38,6 +39,8 @@ def write_layout(composed: Composed, composer: Composer, into: Path, tag: str) -
         into.mkdir(parents=True, exist_ok=True)
         with _locked(into):
             _check(into)
+            # First: what is begun is a layout, and the next one goes on with it.
+            _write(into / "oci-layout", canonical(_VERSION))
             (into / "blobs/sha256").mkdir(parents=True, exist_ok=True)
             for digest, place in composer.places(composed).items():
                 _keep(into, digest, place)
@@ -45,7 +48,6 @@ def write_layout(composed: Composed, composer: Composer, into: Path, tag: str) -
                 _write(into / "blobs/sha256" / found.digest.hex, content)
             described = replace(composed.descriptor, annotations={_TAG: tag})
             _write(into / "index.json", _index(into, described, tag))
-            _write(into / "oci-layout", canonical(_VERSION))
     except OSError as exc:
         where = exc.filename if isinstance(exc.filename, str) else str(into)
         raise PathError(f"writing an OCI layout: {where}: {exc.strerror}") from exc
@@ -63,7 +65,9 @@ def _locked(into: Path) -> Iterator[None]:
 
 
 def _check(into: Path) -> None:
-    """Refuse a directory that holds something else."""
+    """Refuse a directory that holds something else; remove what a killed process left."""
+    for scrap in (*into.glob(f"{_NEW}*"), *into.glob(f"blobs/sha256/{_NEW}*")):
+        scrap.unlink()
     if any(into.iterdir()) and not (into / "oci-layout").is_file():
         raise ImageError(
             f"writing an OCI layout to {into}: there are files, and it is no OCI layout; name an "
@@ -92,7 +96,7 @@ def _write(target: Path, content: bytes) -> None:
 @contextmanager
 def _new(target: Path) -> Iterator[int]:
     """Give a file that gets its name when it is whole."""
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+    handle, temporary = tempfile.mkstemp(prefix=_NEW, dir=target.parent)
     try:
         yield handle
         os.fchmod(handle, 0o644)

@@ -61,6 +61,17 @@ def test_a_directory_with_something_else_is_left_alone(world, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "world"]
 
 
+def test_what_a_killed_process_began_is_gone_on_with(world, tmp_path):
+    put(world, tmp_path / "whole", "1", a="1")
+    (tmp_path / "l/blobs/sha256").mkdir(parents=True)
+    (tmp_path / "l/oci-layout").write_bytes((tmp_path / "whole/oci-layout").read_bytes())
+    for name in (".new-a", "blobs/sha256/.new-b"):
+        (tmp_path / "l" / name).write_text("half")
+    put(world, tmp_path / "l", "1", a="1")
+    files = {p.relative_to(tmp_path / "l") for p in (tmp_path / "l").rglob("*")}
+    assert files == {p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*")}
+
+
 def test_a_place_that_can_not_be_written_is_named(world, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PathError, match="file"):

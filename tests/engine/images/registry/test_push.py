@@ -228,6 +228,16 @@ def test_a_login_mounts_what_it_may_read(world, local):
         assert "repository%3Alib%2Fbase%3Apull" in asked.path
 
 
+def test_a_login_that_may_not_read_the_other_repository_sends_the_bytes(world, local):
+    with FakeRegistry(users={"me": "secret"}) as registry:
+        world.credentials.set(registry.host, "me", lambda: b"secret")
+        registry.blob("lib/base", b"layer")
+        registry.fault("GET", "/token.*lib%2Fbase", Reply(403), times=9)
+        pusher = Pusher(world.client(), at(registry), world.clock.patience)
+        blob = local.blob(b"layer", at(registry, "lib/base"))
+        assert pusher.push([blob], [], []) == {blob.digest: "sent"}
+
+
 def test_several_blobs_go_at_once(pusher, registry, local):
     meeting = threading.Barrier(3, timeout=10)
 
