@@ -220,6 +220,17 @@ async def publishing_gives_the_address_with_the_digest(given: Given):
     return [name == address, again == "1", len(digest)]
 
 
+@case(C + "publish", C + "from", "Host.service", gives=["1", True], needs=("docker-registry",))
+async def a_registry_may_be_a_service(given: Given):
+    with real_registry(given.path / "registry") as registry:
+        port = dagger.PortForward(backend=registry.port, frontend=5000)
+        service = given.dag.host().service([port])
+        address = "registry:5000/team/app:1"
+        published = await platforms(given)[0].publish(address, registry_service=service)
+        back = given.dag.container().from_(address, registry_service=service)
+        return [await back.file("f").contents(), published.startswith(f"{address}@sha256:")]
+
+
 @case(C + "publish", gives=Fails("connection refused"))
 async def publishing_to_nobody_is_an_error(given: Given):
     return await given.box.publish("127.0.0.1:1/app:1")
