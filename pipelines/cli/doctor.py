@@ -23,6 +23,7 @@ SUBJECTS = {
         "pipelines.cli.dockerfile.command",
         "What makes a Go Dockerfile slow or wrong, and the better file.",
     ),
+    "go": ("pipelines.cli.golang.command", "What in a project keeps Go from using its caches."),
 }
 
 USAGE = """\

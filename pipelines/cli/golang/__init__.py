@@ -1,0 +1,1 @@
+"""`pipelines doctor go`: what keeps Go from using its caches."""
