@@ -95,6 +95,11 @@ class Engine:
         return partial(_answer, Session(self, nested=True))
 
     @property
+    def group(self) -> int:
+        """The process group of what the machine runs for the session."""
+        return self._parts.world.group
+
+    @property
     def hidden(self) -> Hidden:
         """The secrets that must not be in what the session says."""
         return self._parts.run.events.hidden

@@ -53,7 +53,7 @@ class World:
         self._files = files
         self._session = session
         self._environ = environ
-        self._group = group
+        self.group = group
 
     @cached_property
     def _git(self) -> "GitSources":
@@ -61,7 +61,7 @@ class World:
         from pipelines.engine.sources.gitremote import Remotes
         from pipelines.engine.store.mirrors import Mirrors
 
-        remotes = Remotes(self._session / "memory", self._environ, self._group)
+        remotes = Remotes(self._session / "memory", self._environ, self.group)
         return GitSources(remotes, Mirrors(self._layout), self._files, self._session / "git")
 
     @cached_property

@@ -1,17 +1,20 @@
 """The real dagger-io client against the embedded engine, one store a test."""
 
+import base64
 import contextlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines import connect
-from pipelines._session import Session, command, environment
+from pipelines._session import Address, Session, command, environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +70,17 @@ def python(script: str, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+def ask(address: Address, query: str) -> None:
+    """Ask a session by hand; one that dies meanwhile answers nothing."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{address.port}/query",
+        json.dumps({"query": query}).encode(),
+        {"Authorization": "Basic " + base64.b64encode(f"{address.token}:".encode()).decode()},
+    )
+    with contextlib.suppress(OSError), urllib.request.urlopen(request) as answer:
+        answer.read()
 
 
 class Heard(list[dict[str, Any]]):

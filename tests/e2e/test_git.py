@@ -1,13 +1,10 @@
 """Git repositories as sources, as an SDK client sees them."""
 
-import base64
-import contextlib
 import json
 import shutil
 import socket
 import subprocess
 import threading
-import urllib.request
 
 import dagger
 import pytest
@@ -15,7 +12,7 @@ import pytest
 from pipelines import connect
 from pipelines._session import Session
 from tests.conftest import offspring, reaped
-from tests.e2e.conftest import upkeep
+from tests.e2e.conftest import ask, upkeep
 from tests.gitserver import Repository, basic, serving
 
 pytestmark = [
@@ -188,16 +185,6 @@ async def test_a_mirror_is_listed_and_pruned(store, repository):
     assert list((store / "git").iterdir()) == []
     async with connect(engine="embedded") as dag:
         assert await dag.git(str(repository.path)).head().tree().file("a").contents() == "2"
-
-
-def ask(address, query):
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{address.port}/query",
-        json.dumps({"query": query}).encode(),
-        {"Authorization": "Basic " + base64.b64encode(f"{address.token}:".encode()).decode()},
-    )
-    with contextlib.suppress(OSError), urllib.request.urlopen(request) as answer:
-        answer.read()
 
 
 async def test_a_session_that_is_killed_leaves_no_git(store):

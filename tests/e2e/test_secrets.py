@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,8 @@ import pytest
 
 from pipelines import connect
 from pipelines._session import Session
+from tests.conftest import offspring, reaped
+from tests.e2e.conftest import ask
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
 
@@ -165,3 +168,17 @@ async def test_volatile_values_are_seen_and_key_nothing(box, heard):
     ]
     assert shown == ["1\n", "1\n"]
     assert [e["state"] for e in heard if e["event"] == "exec"].count("started") == 1
+
+
+async def test_a_program_that_is_asked_for_one_ends_with_the_session(store, tmp_path):
+    before, started = offspring(), tmp_path / "started"
+    session = Session.start()
+    query = f'{{secret(uri:"cmd://touch {started}; sleep 100"){{plaintext}}}}'
+    asking = threading.Thread(target=ask, args=(session.address(), query))
+    asking.start()
+    with anyio.fail_after(20):
+        while not started.exists():
+            await anyio.sleep(0.02)
+    session.close()
+    assert reaped(before) == {}
+    asking.join()

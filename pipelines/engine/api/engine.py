@@ -152,6 +152,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def group(self) -> int:
+        """The process group of what the machine runs for the session; it ends with that."""
+        ...
+
+    @property
     def hidden(self) -> Hidden:
         """The secrets that must not be in what the session says."""
         ...

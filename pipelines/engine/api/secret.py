@@ -94,11 +94,13 @@ class FromFile:
 class FromCommand:
     """What a program of the host prints: `sh -c`, with the engine's environment and no input.
 
-    It runs once a session. What it prints otherwise goes nowhere: it may be half a secret.
+    It runs once a session, in a process group that ends with the session. What it prints
+    otherwise goes nowhere: it may be half a secret.
     """
 
     command: str
     workdir: str
+    group: int
     once: Callable[[str, Callable[[], bytes]], bytes] = field(repr=False, compare=False)
 
     def __call__(self) -> bytes:
@@ -120,6 +122,7 @@ class FromCommand:
                 stderr=subprocess.DEVNULL,
                 timeout=PATIENCE,
                 check=False,
+                process_group=self.group,
             )
         except subprocess.TimeoutExpired as exc:
             raise SourceError(
@@ -174,7 +177,7 @@ def from_address(session: Session, uri: str, cache_key: str | None) -> Secret:
     elif kind == "file" and rest:
         fetch = FromFile(str(session.engine.workdir / Path(rest).expanduser()))
     elif kind == "cmd" and rest:
-        fetch = FromCommand(rest, str(session.engine.workdir), session.once)
+        fetch = FromCommand(rest, str(session.engine.workdir), session.engine.group, session.once)
     else:
         raise QueryError(
             f"secret({uri!r}): the embedded engine reads env://NAME, file://PATH and "

@@ -58,6 +58,7 @@ class FakeEngine:
     workdir: Path
     platform: str = "linux/amd64"
     version: str = "v0.21.11"
+    group: int = 0
     epoch: int | None = None
     images: dict[str, FakeImage] = field(default_factory=dict)
     hosts: dict[str, Tree] = field(default_factory=dict)
