@@ -128,6 +128,12 @@ async def test_a_fault_is_told_and_leaves_nothing(  # noqa: PLR0917
     assert len(await dag.container().from_(name).file("/b").contents()) == 100_000
 
 
+@pytest.mark.parametrize("fault", [Reset(), Reply(503), Reply(429, {"retry-after": "0"})])
+async def test_a_fault_of_a_tag_that_passes_is_not_seen(dag, registry, name, fault):
+    registry.fault("HEAD", "manifests", fault)
+    assert await dag.container().from_(name).env_variable("A") == "1"
+
+
 @pytest.mark.parametrize("fault", [Body(half), Reset(), Reply(503)])
 async def test_a_fault_that_passes_is_not_seen(dag, registry, name, fault):
     await dag.container().from_(name).env_variable("A")

@@ -105,7 +105,7 @@ class Registry(Protocol):
     """The registries of images."""
 
     def find(self, ref: Reference, platform: str, *, quick: bool = False) -> ImageInfo:
-        """Pin a reference; `quick` does not try again what fails.
+        """Pin a reference; `quick` does not wait for who is not there.
 
         Raises:
             RegistryUnreachable: nobody answers. RegistryError: anything else.

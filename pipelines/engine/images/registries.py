@@ -108,7 +108,7 @@ class Registries:
         return self._parts().client
 
     def find(self, ref: Reference, platform: str, *, quick: bool = False) -> ImageInfo:
-        """Pin a reference for a platform; `quick` does not try again what fails."""
+        """Pin a reference for a platform; `quick` does not wait for who is not there."""
         return self._parts().images.find(ref, platform, quick=quick)
 
     def ask(self, ref: Reference) -> Digest:

@@ -90,14 +90,14 @@ class RegistryImages:
         self._lock = threading.Lock()
 
     def find(self, ref: Reference, platform: str, *, quick: bool = False) -> ImageInfo:
-        """Pin a reference for a platform; `quick` does not try again what fails.
+        """Pin a reference for a platform; `quick` does not wait for who is not there.
 
         Raises:
             RegistryUnreachable: nobody answers, and the store does not know.
             RegistryError: there is none, or none for this platform, or it is no image.
         """
         with self._alone(str(ref)):
-            digest = self.pin(ref, replace(self._patience, tries=1) if quick else None)
+            digest = self.pin(ref, replace(self._patience, quick=True) if quick else None)
         known = self._images.pulled(digest, platform)
         if known is not None:
             return known.named(pinned_name(ref, digest))

@@ -25,14 +25,19 @@ BUDGET = 90.0
 _FIRST, _CAP = 0.5, 30.0
 _TOO_MANY = 429
 _RESOLVER = 2
+_AWAY = frozenset({"resolver", "refused", "timeout"})
 _LATER = frozenset({408, 499, 500, 502, 503, 504, 521, 522, 523, 524})
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often and with which clock; tests bring their own."""
+    """How often and with which clock; tests bring their own.
+
+    `quick` takes a registry that is not there at its word; one that is there gets all its tries.
+    """
 
     tries: int = 5
+    quick: bool = False
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = random.random
@@ -51,7 +56,9 @@ class Attempts:
         """Wait and give True if a fault may pass."""
         if fault.fault in {"name", "certificate", "tls"}:
             return False
-        if fault.fault == "refused" and loopback:
+        if fault.fault in _AWAY and (
+            self.patience.quick or (fault.fault == "refused" and loopback)
+        ):
             return False
         if fault.fault == "resolver" and self.made > _RESOLVER:
             return False

@@ -13,7 +13,7 @@ from pipelines.engine.errors import (
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.registry.images import RegistryImages
-from tests.fake_registry import INDEX, Body, FakeRegistry, Reply, digest_of
+from tests.fake_registry import INDEX, Body, FakeRegistry, Reply, Reset, digest_of
 
 AMD = "linux/amd64"
 NAME = "lib/app"
@@ -129,6 +129,23 @@ def test_a_registry_without_head_is_asked_with_get(find, registry):
 def test_an_image_that_names_no_platform_is_taken(find, registry):
     digest = registry.image(NAME, "1", [b"one"], config={"architecture": ""})
     assert find().digest == digest
+
+
+@pytest.mark.parametrize("fault", [Reply(503), Reply(429, {"retry-after": "3"}), Reset()])
+def test_a_registry_that_is_there_gets_its_tries_even_in_a_hurry(world, registry, index, fault):
+    digest = registry.image(NAME, "1", [b"one"])
+    registry.fault("HEAD", "manifests", fault)
+    ref = Reference.parse(f"{registry.host}/{NAME}:1")
+    session = RegistryImages(world.client(), index, print, world.clock.patience)
+    assert session.find(ref, AMD, quick=True).digest == digest
+
+
+def test_one_that_is_not_there_is_not_waited_for_in_a_hurry(world, index):
+    ref = Reference.parse(f"registry.invalid/{NAME}:1")
+    session = RegistryImages(world.client(), index, print, world.clock.patience)
+    with pytest.raises(RegistryUnreachable):
+        session.find(ref, AMD, quick=True)
+    assert world.clock.slept == []
 
 
 def test_a_tag_that_nobody_knows_and_nobody_tells_is_an_error(world, index):
