@@ -131,12 +131,18 @@ class Resolver:
         if self._packages is None or ref.digest is not None:
             return registry.find(ref, platform)
         silent = known is not None and self._images.silent(ref.host, time.time())
+        away = "it did not answer a few minutes ago"
         if not silent:
             try:
                 return registry.find(ref, platform, quick=True)
-            except RegistryUnreachable:
-                pass
-        if (made := self._made(ref, platform, known)) is not None:
+            except RegistryUnreachable as exc:
+                away = str(exc)
+        try:
+            made = self._made(ref, platform, known)
+        except ImageError as exc:
+            exc.args = (f"{exc}. Of the registry: {away}",)
+            raise
+        if made is not None:
             if not silent:
                 self._images.put_silent(ref.host, time.time())
             return made

@@ -92,6 +92,15 @@ def test_a_registry_that_was_silent_is_not_waited_for_again_at_once(images):
     assert registry.asked == [True]
 
 
+def test_why_neither_answers_is_told(images):
+    class Refuses(Offers):
+        def find(self, ref, platform):
+            raise ImageError("not for this machine")
+
+    with pytest.raises(ImageError, match=r"not for this machine\. Of the registry: no answer"):
+        Resolver(images, Refuses("package"), print, Registry(down=True)).resolve("a", AMD)
+
+
 def test_a_registry_alone_is_asked_with_patience(images):
     for packages, source in ((Offers("package"), "auto"), (Offers("package", "a"), "registry")):
         registry = Registry(down=True)
