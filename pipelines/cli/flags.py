@@ -27,7 +27,7 @@ DAGGER = {
     "Directory": "DIR",
     "File": "FILE",
     "Platform": "OS/ARCH",
-    "Secret": "env:NAME|file:PATH",
+    "Secret": "env:NAME|file:PATH|cmd:COMMAND",
 }
 
 

@@ -94,8 +94,12 @@ class Reader:
             return _dag().secret(f"env://{name}")
         if source == "file" and name:
             return _dag().secret(f"file://{_existing(flag, name, 'file')}")
+        if source == "cmd" and name:
+            return _dag().secret(f"cmd://{name}")
         # The text may be the secret itself: it is not repeated.
-        raise UsageError(f"{flag.spelled} takes env:NAME or file:PATH, never the secret itself")
+        raise UsageError(
+            f"{flag.spelled} takes env:NAME, file:PATH or cmd:COMMAND, never the secret itself"
+        )
 
 
 def _dag() -> Any:

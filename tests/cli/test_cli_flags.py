@@ -41,7 +41,7 @@ def test_every_annotation_has_its_flag():
         "[--source DIR]",
         "--file FILE",
         "--platform OS/ARCH",
-        "--key env:NAME|file:PATH",
+        "--key env:NAME|file:PATH|cmd:COMMAND",
         "--level {LOW,HIGH}",
         "[--mode {a,b}]",
         "[--n INT]",

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import dagger
 import pytest
 
 from pipelines import connect
-from pipelines._session import Session
+from pipelines._session import Session, environment
 from tests.conftest import offspring, reaped
 from tests.e2e.conftest import ask
 
@@ -182,3 +183,21 @@ async def test_a_program_that_is_asked_for_one_ends_with_the_session(store, tmp_
     session.close()
     assert reaped(before) == {}
     asking.join()
+
+
+def test_the_command_line_names_where_a_secret_is(store, tmp_path):
+    (tmp_path / "ci.py").write_text(
+        "import dagger\n\n\nasync def show(token: dagger.Secret) -> str:\n"
+        '    """Show it."""\n    return await token.plaintext()\n'
+    )
+    (tmp_path / "token").write_text("of-the-file")
+    for given, value in (("cmd:echo of-$((40+2))", "of-42\n"), ("file:token", "of-the-file")):
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "pipelines.cli.main", "run", "show", "--token", given],
+            cwd=tmp_path,
+            env=environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.stdout.strip() == value.strip(), ran.stderr
