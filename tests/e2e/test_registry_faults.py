@@ -257,3 +257,31 @@ async def test_platforms_of_one_tag_are_of_one_moment(session, registry, name):
             new = {p: registry.image(NAME, "", [layer(a=b"new")], platform=p) for p in PLATFORMS}
             registry.index(NAME, "1", new)
     assert refs == [f"{name}@{first}"] * 2
+
+
+async def test_an_image_is_keyed_by_its_digest_and_not_by_how_it_came(session, registry):
+    """Another tag and another registry re-run nothing; other content does."""
+    tar = layer(a=b"1")
+    with FakeRegistry() as elsewhere:
+        registry.image(NAME, "1", [tar])
+        registry.image("other/name", "2", [tar])
+        elsewhere.image(NAME, "1", [tar])
+        ran = []
+        for name in (
+            f"{registry.host}/{NAME}:1",
+            f"{registry.host}/other/name:2",
+            f"{elsewhere.host}/{NAME}:1",
+        ):
+            elsewhere.requests.clear()
+            registry.requests.clear()
+            async with session() as (dag, _):
+                it = dag.container().from_(name).with_new_file("/b", "2")
+                assert await it.directory("/").entries() == ["a", "b"]
+            asked = [*registry.asked("GET", "/blobs/"), *elsewhere.asked("GET", "/blobs/")]
+            ran.append(len(asked))
+        registry.image(NAME, "1", [layer(a=b"2")])
+        registry.requests.clear()
+        async with session() as (dag, _):
+            it = dag.container().from_(f"{registry.host}/{NAME}:1")
+            assert await it.file("/a").contents() == "2"
+    assert ran == [2, 0, 0]  # config and layer once; then the manifest says that all is known
