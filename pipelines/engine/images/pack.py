@@ -10,8 +10,10 @@ Source: OCI image-spec layer.md.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from pipelines.engine.digest import Digest
@@ -22,6 +24,7 @@ from pipelines.engine.images.tarwrite import END, header, padding
 __all__ = ["OPAQUE", "Item", "Packed", "pack", "whiteout"]
 
 _CHUNK = 1 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC  # not through a link, whoever put it there
 _MARK, OPAQUE = b".wh.", b".wh..wh..opq"
 
 
@@ -35,13 +38,14 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a layer; `opened` gives the bytes of a file that has some.
+    """One entry of a layer; a file that has bytes has a `path`, or `opened` gives them.
 
     A hard link's target is the name of its file that is first in the order of bytes.
     """
 
     member: Member
     opened: Callable[[], BinaryIO] | None = None
+    path: bytes = b""
 
 
 def whiteout(name: bytes) -> Item:
@@ -95,16 +99,27 @@ class _Packer:
             self._file(item)
 
     def _file(self, item: Item) -> None:
-        assert item.opened is not None
-        left = item.member.size
-        with item.opened() as file:
-            while left and (piece := file.read(min(left, _CHUNK))):
-                self._put(piece)
-                left -= len(piece)
-            if left or file.read(1):
-                how = "shorter" if left else "longer"
-                raise ImageError(f"packing a layer: {item.member.name!r} became {how}")
-        self._put(padding(item.member.size))
+        if item.path:
+            descriptor = os.open(item.path, _READ)
+            try:
+                self._bytes(item.member, partial(os.read, descriptor))
+            finally:
+                os.close(descriptor)
+        else:
+            assert item.opened is not None
+            with item.opened() as file:
+                self._bytes(item.member, file.read)
+
+    def _bytes(self, member: Member, read: Callable[[int], bytes]) -> None:
+        """Write a file's content; one byte more is asked for than there should be."""
+        left = member.size
+        while left >= 0 and (piece := read(min(left + 1, _CHUNK))):
+            self._put(piece)
+            left -= len(piece)
+        if left:
+            how = "shorter" if left > 0 else "longer"
+            raise ImageError(f"packing a layer: {member.name!r} became {how}")
+        self._put(padding(member.size))
 
     def end(self) -> Packed:
         """Close the archive."""

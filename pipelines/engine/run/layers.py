@@ -47,15 +47,9 @@ def layer_items(root: Path, layer: str, epoch: int | None) -> Iterator[Item]:
         if row.letter == "w":
             yield whiteout(name)
         elif row.letter in _KINDS:
-            opened = partial(_open, top + name) if row.size else None
-            yield Item(_member(row, name, epoch), opened)
+            yield Item(_member(row, name, epoch), path=top + name if row.size else b"")
             if row.letter == "o":
                 yield whiteout(name + b"/" + OPAQUE)
-
-
-def _open(path: bytes) -> BinaryIO:
-    # Not through a link, whoever put one there.
-    return open(path, "rb", opener=lambda at, flags: os.open(at, flags | os.O_NOFOLLOW))
 
 
 def _member(row: LayerRow, name: bytes, epoch: int | None) -> Member:
