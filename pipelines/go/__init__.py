@@ -24,8 +24,10 @@ from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
 from pipelines.go._project import Project, inspect, targets, version
 from pipelines.go._report import TestsFailed, report
+from pipelines.go._reproducible import reproducible
 from pipelines.go._target import environment
 from pipelines.go._tools import tool
+from pipelines.go._universal import universal
 
 __all__ = [
     "MODULES",
@@ -43,10 +45,12 @@ __all__ = [
     "inspect",
     "lint",
     "report",
+    "reproducible",
     "targets",
     "test",
     "tidy",
     "tool",
+    "universal",
     "version",
     "vet",
     "vulncheck",

@@ -5,6 +5,7 @@ is counted. One store for all of this file: the Go image is made once.
 """
 
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +238,27 @@ async def test_a_go_mod_that_is_not_tidy_is_shown_with_its_difference(source):
     async with connect(engine="embedded") as dag:
         with pytest.raises(StageFailed, match=r"\n-require example\.com/unused v1\.0\.0\n"):
             await go.tidy(dag.host().directory(str(source)))
+
+
+async def test_a_universal_binary_holds_both_architectures(source):
+    async with connect(engine="embedded") as dag:
+        made = await go.universal(dag.host().directory(str(source)))
+        await made.file("tiny").export(str(source / "tiny"))
+    head = struct.unpack(">12I", (source / "tiny").read_bytes()[:48])
+    assert head[:2] == (0xCAFEBABE, 2)
+    assert (head[2], head[7]) == (0x01000007, 0x0100000C)  # x86-64, arm64
+    thin = (source / "tiny").read_bytes()[head[4] : head[4] + 4]
+    assert thin == bytes.fromhex("cffaedfe")
+
+
+async def test_a_build_that_is_reproducible_is_given(source):
+    async with connect(engine="embedded") as dag:
+        made = await go.reproducible(dag.host().directory(str(source)))
+        assert await made.entries() == ["tiny"]
+
+
+async def test_a_build_that_is_not_reproducible_says_what_differs(source):
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(StageFailed, match=r"not reproducible: tiny\n .*differ") as caught:
+            await go.reproducible(dag.host().directory(str(source)), trimpath=False)
+    assert "build 2" in str(caught.value) or "what Go says of them is equal" in str(caught.value)
