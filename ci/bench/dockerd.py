@@ -69,7 +69,9 @@ def daemon() -> Iterator[Docker]:
             "HOME": str(home),
         },
     )
-    arguments = [server, f"--data-root={home}/data", f"--exec-root={home}/exec",
+    # Its mounts are seen by nobody else, and end with it.
+    arguments = ["unshare", "--mount", "--propagation=private",
+                 server, f"--data-root={home}/data", f"--exec-root={home}/exec",
                  f"--host=unix://{home}/s", f"--pidfile={home}/pid", "--iptables=false",
                  "--ip6tables=false", "--bridge=none"]  # fmt: skip
     with (home / "log").open("wb") as log:

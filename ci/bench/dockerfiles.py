@@ -29,12 +29,18 @@ __all__ = ["measure"]
 PIPELINE = Path(__file__).parent / "pipeline" / "dockerfile.py"
 CACHES = "--mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build"
 SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOINSECURE")
-LOAD = """\
-import sys, anyio
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+LOAD = f"""\
+import os, sys, anyio
 from pipelines import connect
 async def main():
     async with connect(engine="embedded") as dag:
-        await dag.container().from_(sys.argv[1]).export(sys.argv[2])
+        base = dag.container().from_(sys.argv[1])
+        # BuildKit does not lend the machine's certificates to commands.
+        ours = os.environ.get("SSL_CERT_FILE", "{BUNDLE}")
+        if os.path.exists(ours):
+            base = base.with_file("{BUNDLE}", dag.host().file(ours))
+        await base.export(sys.argv[2])
 anyio.run(main)
 """
 

@@ -42,6 +42,14 @@ COPY --from=build /service /service
 """
 
 
+INHERITED = """\
+ARG V=x
+FROM --platform=$BUILDPLATFORM a:1 AS base-x
+FROM base-$V AS b
+RUN go build
+FROM scratch
+COPY --from=b /x /
+"""
 FIXED_TARGET = """\
 FROM --platform=$BUILDPLATFORM a:1 AS b
 ENV GOARCH=amd64
@@ -99,6 +107,7 @@ def test_each_check_finds_what_it_is_for(line, rule):
         "FROM a:1\nRUN --mount=type=cache,target=/var/lib/apt apt-get update && apt install git",
         "FROM a:1\nADD x.tar.gz /\nADD https://example.com/x /",
         "FROM a:1\nRUN echo go build -a\nCOPY . .",
+        INHERITED,
     ],
 )
 def test_what_is_fine_is_not_complained_of(text):

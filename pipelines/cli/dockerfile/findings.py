@@ -118,7 +118,7 @@ def _emulated(dockerfile: Dockerfile) -> Iterator[Finding]:
         if not reading.builds_go(stage) or not reading.is_copied_from(stage, dockerfile):
             continue
         fixed = reading.cross_variables(stage).get("GOARCH", "$")
-        if not stage.begin.platform:
+        if not reading.platform_of(stage, dockerfile):
             yield Finding(
                 stage.begin.where.line,
                 "emulated-build",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from pipelines.engine.dockerfile.expand import Expansion, ExpansionError
 from pipelines.engine.dockerfile.instructions import (
     Copy,
     Dockerfile,
@@ -25,6 +26,7 @@ __all__ = [
     "is_copied_from",
     "line_of",
     "mounted",
+    "platform_of",
     "runs",
 ]
 
@@ -96,6 +98,21 @@ def cross_variables(stage: Stage) -> dict[str, str]:
         if isinstance(one, Run):
             found |= dict(re.findall(r"\b(GOOS|GOARCH)=(\S+)", line_of(one)))
     return found
+
+
+def platform_of(stage: Stage, dockerfile: Dockerfile) -> str:
+    """Give the `--platform` that a stage runs on: its own, or that of the stage it goes on from."""
+    defaults = {n: value or "" for one in dockerfile.arguments for n, value in one.pairs}
+    while not stage.begin.platform:
+        try:
+            base = Expansion(defaults).text(stage.begin.base).lower()
+        except ExpansionError:
+            return ""
+        earlier = [one for one in dockerfile.stages[: stage.number] if one.begin.name == base]
+        if not earlier:
+            return ""
+        stage = earlier[-1]
+    return stage.begin.platform
 
 
 def is_copied_from(stage: Stage, dockerfile: Dockerfile) -> bool:
