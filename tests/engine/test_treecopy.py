@@ -1,8 +1,11 @@
 """COPY's rules: what is picked, and where it goes."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.engine import filemode
+from pipelines.engine import op as ops
 from pipelines.engine.errors import PathError
 from pipelines.engine.tree import Entry, Tree
 from pipelines.engine.treecopy import TreeSource, pick, put
@@ -147,3 +150,40 @@ def test_what_is_not_picked_does_not_change_the_pieces():
     for path in ("go.*", "cmd", "docs/x.md"):
         assert pick(TreeSource(SOURCE), path).digest == pick(TreeSource(other), path).digest
     assert pick(TreeSource(SOURCE), "*.go").digest != pick(TreeSource(other), "*.go").digest
+
+
+# --- keys --------------------------------------------------------------------------------
+
+BELOW = ops.Edge(ops.Write(ops.Edge(ops.Empty()), "a", b"a"))
+OTHER = ops.Edge(ops.Write(ops.Edge(ops.Empty()), "a", b"b"))
+PICK = ops.Pick(BELOW, "a", ("x",), parents=True, where="Dockerfile:1")
+PUT = ops.Put(BELOW, (BELOW,), "w/", "1:2", "755", "Dockerfile:1")
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "same"),
+    [
+        (PICK, {"where": "Dockerfile:2"}, True), (PICK, {"base": OTHER}, False),
+        (PICK, {"path": "b"}, False), (PICK, {"exclude": ()}, False),
+        (PICK, {"parents": False}, False), (PUT, {"where": "x"}, True),
+        (PUT, {"base": OTHER}, False), (PUT, {"pieces": (OTHER,)}, False),
+        (PUT, {"pieces": (BELOW, BELOW)}, False), (PUT, {"path": "w"}, False),
+        (PUT, {"owner": ""}, False), (PUT, {"mode": "700"}, False),
+        (ops.Lay(BELOW, BELOW), {"base": OTHER}, False),
+        (ops.Lay(BELOW, BELOW), {"upper": OTHER}, False),
+        (ops.Extract(BELOW), {"base": OTHER}, False),
+    ],
+)  # fmt: skip
+def test_what_is_read_is_keyed_and_nothing_else(op, change, same):
+    assert (replace(op, **change).digest == op.digest) is same
+
+
+def test_how_a_cache_is_made_is_not_keyed_but_how_it_is_mounted():
+    def ran(mount):
+        return ops.Exec(BELOW, ("x",), (), "/", "", "linux/amd64", (mount,)).digest
+
+    volume = ops.CacheVolume("k", "dockerfile")
+    plain = ran(ops.CacheMount("/c", volume))
+    assert ran(ops.CacheMount("/c", replace(volume, mode=0o700, owner="1:1"))) == plain
+    assert ran(ops.CacheMount("/c", volume, readonly=True)) != plain
+    assert ran(ops.CacheMount("/c", replace(volume, namespace=""))) != plain

@@ -112,7 +112,7 @@ class FakeEngine:
             case ops.Empty() | ops.Scratch():
                 return Tree()
             case ops.HostTree():
-                return self.hosts[op.path]
+                return treeops.keep(self.hosts[op.path], Matcher(op.include, op.exclude))
             case ops.Rootfs():
                 return Tree.of([("bin/sh", self.entry(b"sh", 0o755))])
             case ops.Archive():

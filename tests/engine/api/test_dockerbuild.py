@@ -361,3 +361,9 @@ def test_a_file_that_is_not_there_is_said_with_its_line(build, engine):
 def test_equal_builds_are_equal_containers(build):
     text = "FROM alpine\nRUN x\nCOPY a /\n"
     assert identify(build(text, a="1")) == identify(build("# a comment\n" + text, a="1"))
+
+
+def test_what_is_ignored_on_the_host_is_not_even_read(build):
+    found = build("FROM scratch\nCOPY . /\n", _dockerignore="/node_modules\n", a="")
+    source = found.rootfs.op.pieces[0].op.base.op
+    assert source == ops.HostTree("/src", exclude=("node_modules",))

@@ -1,6 +1,7 @@
 """`Directory.dockerBuild`: read a Dockerfile and what is to be ignored, and build."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipelines.engine.api.container import Container
 from pipelines.engine.api.directory import Directory, below, inside
@@ -15,7 +16,8 @@ from pipelines.engine.dockerfile.expand import Expansion, ExpansionError
 from pipelines.engine.dockerfile.instructions import Arg
 from pipelines.engine.errors import PathError
 from pipelines.engine.keys import normal_platform
-from pipelines.engine.op import Edge, Filter
+from pipelines.engine.op import Edge, Filter, HostTree
+from pipelines.engine.patterns import is_pattern
 
 __all__ = ["build"]
 
@@ -57,11 +59,13 @@ async def build(  # noqa: PLR0917  # they are the field's
 
 async def _text(session: Session, it: Directory, path: str) -> str | None:
     """Read a text file of the directory; None if there is none."""
-    at = below(it, path)
-    entry = await session.engine.status(it.base, at, True)
+    base, at = it.base, below(it, path)
+    if (whole := _of_host(it)) is not None and not is_pattern(at):
+        base = Edge(replace(whole, include=(at,)))
+    entry = await session.engine.status(base, at, True)
     if entry is None or entry.kind != "file":
         return None
-    _, entry = (await session.engine.tree(File(it.base, at).edge)).file
+    _, entry = (await session.engine.tree(File(base, at).edge)).file
     return (await session.engine.read(entry, None)).decode("utf-8", "replace")
 
 
@@ -71,8 +75,21 @@ async def _context(session: Session, it: Directory, dockerfile: str) -> Edge:
         text = await _text(session, it, path)
         if text is not None:
             patterns = ignore_patterns(text)
+            if (whole := _of_host(it)) is not None:
+                return Edge(replace(whole, exclude=patterns))
             return Edge(Filter(it.edge, exclude=patterns)) if patterns else it.edge
     return it.edge
+
+
+def _of_host(it: Directory) -> HostTree | None:
+    """Give the op of a host directory that is taken whole.
+
+    Then what is ignored is not even read: a repository's history, node_modules.
+    """
+    op = it.base.op
+    if it.path or not isinstance(op, HostTree) or op.kind != "dir":
+        return None
+    return None if op.include or op.exclude or op.gitignore else op
 
 
 def _scope(
