@@ -7,7 +7,17 @@ from functools import cmp_to_key
 
 from pipelines.engine.errors import SourceError
 
-__all__ = ["HEADS", "NEWEST", "TAGS", "Pinned", "Refs", "is_commit", "latest", "matches"]
+__all__ = [
+    "HEADS",
+    "NEWEST",
+    "TAGS",
+    "Pinned",
+    "Refs",
+    "is_commit",
+    "latest",
+    "matches",
+    "object_format",
+]
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 NEWEST = ":newest"
@@ -19,6 +29,7 @@ _VERSION = (
     r"(?:\+[0-9A-Za-z.-]+)?"
 )
 _NEAR = 5
+_SHA256 = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,11 @@ class Refs:
 def is_commit(text: str) -> bool:
     """Tell whether a text is a full commit id."""
     return re.fullmatch(_COMMIT, text) is not None
+
+
+def object_format(commit: str) -> str:
+    """Name the hash that a commit's id is."""
+    return "sha256" if len(commit) == _SHA256 else "sha1"
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -27,7 +27,7 @@ from pipelines.engine.digest import Digest
 from pipelines.engine.errors import SourceError
 from pipelines.engine.op import GitAccess, GitTree
 from pipelines.engine.patterns import Matcher
-from pipelines.engine.refs import Refs, is_commit
+from pipelines.engine.refs import Refs, is_commit, object_format
 from pipelines.engine.remote import Remote, relative
 from pipelines.engine.run.contents import Contents
 from pipelines.engine.sources import host
@@ -215,15 +215,16 @@ class GitSources:
                 "host().directory, see that .git is not excluded"
             )
         inner = treeops.select(tree, ".git", "dir") if base else tree
+        _check(inner)
         kept = treeops.keep(inner, Matcher((*_PARTS,), _LEFT_OUT))
         await to_thread.run_sync(self._laid_out, kept, home)
 
     def _laid_out(self, parts: Tree, home: Path) -> None:
         home.mkdir(mode=0o700, parents=True)
         self.files.materialise(parts, home)
-        (home / "config").write_text(_CONFIG)
         for name in ("refs", "objects"):
             (home / name).mkdir(exist_ok=True)
+        (home / "config").write_text(_CONFIG + (_SHA256 if _format(home) == "sha256" else _SHA1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,38 @@ class _Written:
     submodules: tuple[tuple[str, str, str], ...]
 
 
-_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+_CONFIG = "[core]\n\tbare = true\n"
+_SHA1 = "\trepositoryformatversion = 0\n"
+_SHA256 = "\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n"
+
+
+def _check(inner: Tree) -> None:
+    """Refuse a repository of which a part is elsewhere, or written in a way that is not known.
+
+    Raises:
+        SourceError: says which part.
+    """
+    if "objects/info/alternates" in inner:
+        raise SourceError(
+            "asGit: the repository borrows objects from another one (objects/info/alternates), "
+            "which is not in the directory; `git repack -a -d` in it makes it whole"
+        )
+    if "reftable" in inner:
+        raise SourceError(
+            "asGit: the repository keeps its refs as a reftable, which is not read here; "
+            "`git refs migrate --ref-format=files` turns them into files"
+        )
+
+
+def _format(home: Path) -> str:
+    """Tell the object format of a repository by the ids that its refs are."""
+    refs = [path for path in (home / "refs").rglob("*") if path.is_file()]
+    text = next((path.read_text() for path in refs), "")
+    packed = home / "packed-refs"
+    if not text and packed.exists():
+        lines = [line for line in packed.read_text().splitlines() if not line.startswith("#")]
+        text = lines[0].split()[0] if lines else ""
+    return object_format(text.strip())
 
 
 def _inner(access: GitAccess | None, url: str, path: str) -> GitAccess:

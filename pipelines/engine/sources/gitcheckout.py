@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.engine.errors import SourceError
+from pipelines.engine.refs import object_format
 from pipelines.engine.sources.gitfaults import diagnose
 from pipelines.engine.sources.gitprogram import Git
 
@@ -92,7 +93,7 @@ async def write(
 
 
 async def _clone(at: _In, wanted: Checkout, into: Path) -> None:
-    await at.run("init", "--quiet")
+    await at.run("init", "--quiet", f"--object-format={object_format(wanted.commit)}")
     specs = [f"{wanted.commit}:refs/pipelines/wanted"]
     specs += [f"{sha}:{name}" for name, sha in wanted.tags]
     depth = [f"--depth={wanted.depth}"] if wanted.depth > 0 else []

@@ -30,7 +30,7 @@ from anyio import to_thread
 
 from pipelines.engine.errors import SourceError
 from pipelines.engine.op import GitAccess
-from pipelines.engine.refs import Refs
+from pipelines.engine.refs import Refs, object_format
 from pipelines.engine.sources import gitprogram
 from pipelines.engine.sources.gitfaults import Fault, diagnose
 from pipelines.engine.sources.gitprogram import Git, Ran
@@ -90,7 +90,7 @@ class Remotes:
             SourceError: the server has it not, refuses us, or can not be reached.
         """
         home = mirror / ("full.git" if history else "shallow.git")
-        await self._ready(home)
+        await self._ready(home, object_format(wanted[0]))
         missing = await self.missing(home, wanted)
         if missing:
             await self._get(home, access, missing, ref, history=history)
@@ -159,7 +159,7 @@ class Remotes:
             return exc.fault
         return None
 
-    async def _ready(self, home: Path) -> None:
+    async def _ready(self, home: Path, kind: str) -> None:
         """Make the repository, or clear what a killed process left in it."""
         if await to_thread.run_sync(home.exists):
             await to_thread.run_sync(_unlock, home)
@@ -168,7 +168,8 @@ class Remotes:
         await to_thread.run_sync(lambda: shutil.rmtree(draft, ignore_errors=True))
         git = await self.git()
         with self.local() as env:
-            ran = await git.run(["init", "--quiet", "--bare", str(draft)], env.env)
+            options = ["--quiet", "--bare", f"--object-format={kind}"]
+            ran = await git.run(["init", *options, str(draft)], env.env)
         if ran.code != 0:
             raise SourceError(f"making the mirror {home}: {diagnose(ran.stderr).said}")
         draft.rename(home)

@@ -12,6 +12,7 @@ from pipelines.engine.errors import SourceError
 from pipelines.engine.op import GitAccess, GitTree, SecretRef
 from pipelines.engine.remote import parse
 from pipelines.engine.run.git import GitSources
+from pipelines.engine.sources import host
 from pipelines.engine.sources.gitremote import Remotes, kept
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
@@ -342,6 +343,46 @@ async def test_a_server_of_plain_files_is_fetched_from_whole(look, repository, t
         assert (await here.refs(reach)).find("main").commit == repository.second
         tree = await here.tree(reach, repository.first)
         assert here.text(tree, "a") == "1"
+
+
+@pytest.fixture
+def modern(tmp_path):
+    """A repository whose ids are sha-256."""
+    made = Repository.__new__(Repository)
+    made.path = tmp_path / "served/modern"
+    made.path.mkdir(parents=True)
+    made.git("init", "-q", "-b", "main", "--object-format=sha256")
+    made.first = made.commit(a="1")
+    return made
+
+
+def in_tree(look, path):
+    """Read a directory as the engine does."""
+    reading = host.read(str(path))
+    for content, origin in reading.origins.items():
+        look.files.origin(content, origin)
+    return reading.tree
+
+
+async def test_ids_of_sha256_are_commits_too(look, modern):
+    here, reach = look(), access(modern.path)
+    assert len(modern.first) == 64
+    assert here.text(await here.tree(reach, modern.first), "a") == "1"
+    kept = await here.tree(reach, modern.first, keep_git_dir=True, ref="refs/heads/main")
+    assert ".git/HEAD" in kept
+    local = in_tree(here, modern.path)
+    assert (await here.sources.refs_in(local)).find("main").commit == modern.first
+    modern.git("pack-refs", "--all")
+    assert (await here.sources.refs_in(in_tree(here, modern.path))).find("main").commit
+
+
+async def test_a_repository_that_borrows_objects_is_told_so(look, repository, tmp_path):
+    shared = Repository(tmp_path / "shared")
+    alternates = shared.path / ".git/objects/info/alternates"
+    alternates.write_text(f"{repository.path}/.git/objects\n")
+    here = look()
+    with pytest.raises(SourceError, match="git repack -a -d"):
+        await here.sources.refs_in(in_tree(here, shared.path))
 
 
 @pytest.fixture
