@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 
 import anyio
 import dagger
@@ -200,6 +201,17 @@ async def test_a_session_that_is_pulling_ends_by_itself(registry, name, store):
             await dag.container().from_(name).file("/b").contents()
     assert session.process.returncode == 0
     assert left(store) == ([], [])
+
+
+async def test_a_session_that_waits_for_a_registry_ends_by_itself(registry, name, store):
+    over = threading.Event()
+    registry.before = lambda *_: over.wait(60)
+    session = Session.start()
+    async with connect(session=session) as dag:
+        with anyio.move_on_after(1):
+            await dag.container().from_(name).env_variable("A")
+    over.set()
+    assert session.process.returncode == 0
 
 
 async def test_a_mirror_of_the_default_registry_is_asked_for_short_names(
