@@ -125,7 +125,7 @@ class PackageImages:
         from pipelines.engine.sandbox import apart
 
         prefix = apart.prefix(single=self._single)
-        return catalog(self._environ, self._root, prefix, single=self._single)
+        return catalog(self._environ, self._root, prefix, single=self._single, alive=_alive)
 
     def find(self, ref: Reference, platform: str) -> ImageInfo | None:
         """Pin a reference if its name is one of a package image."""

@@ -12,6 +12,7 @@ registry itself.
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -33,6 +34,9 @@ __all__ = ["Fetches", "Filler", "Part", "RootfsRunner"]
 
 Opener = Callable[[Layer], BinaryIO]
 _CHUNK = 1 << 20
+
+
+_PAUSE = 0.05  # seconds until a part that another is making is asked for again
 
 
 class Part(Protocol):
@@ -143,7 +147,9 @@ class RootfsRunner:
         place.mkdir(parents=True, exist_ok=True)
         lock = FileLock(place / chain.removeprefix("sha256:"))
         try:
-            lock.wait()
+            while not lock.attempt():
+                self._alive()
+                time.sleep(_PAUSE)
             yield
         finally:
             lock.close()

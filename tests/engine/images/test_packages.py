@@ -199,6 +199,24 @@ def test_a_program_that_fails_is_quoted():
         Programs(os.environ).run(["sh", "-c", "echo hello >&2; exit 3"], "greeting")
 
 
+def test_a_program_that_nobody_waits_for_any_more_is_killed(tmp_path):
+    class Left(BaseException):
+        pass
+
+    def alive():
+        if (tmp_path / "started").exists():
+            raise Left
+
+    script = f"touch {tmp_path}/started; exec sleep 1000"
+    with pytest.raises(Left):
+        Programs(os.environ, alive).run(["sh", "-c", script], "sleeping")
+
+
+def test_a_program_that_does_not_end_is_killed_and_named():
+    with pytest.raises(ImageError, match=r"sleeping: sleep did not end within 0.1 s"):
+        Programs(os.environ).run(["sleep", "1000"], "sleeping", timeout=0.1)
+
+
 def test_package_images_are_for_this_machine_only(tmp_path):
     other = "linux/arm64" if host_platform() != "linux/arm64" else "linux/amd64"
     with pytest.raises(ImageError, match="for this machine only"):

@@ -1,7 +1,7 @@
 """The package images that this version can make."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.engine.images.packages.additions import Additions
@@ -27,7 +27,12 @@ _SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH
 
 
 def catalog(
-    environ: Mapping[str, str], root: Path, apart: Sequence[str] = (), *, single: bool = False
+    environ: Mapping[str, str],
+    root: Path,
+    apart: Sequence[str] = (),
+    *,
+    single: bool = False,
+    alive: Callable[[], None] = lambda: None,
 ) -> Packages:
     """Wire the package images.
 
@@ -36,13 +41,14 @@ def catalog(
         root: is for downloads, and made when needed.
         apart: words to put before a command that mounts and installs.
         single: this process has a single id.
+        alive: raises when nobody waits for the result any more.
     """
-    programs = Programs(environ)
+    programs = Programs(environ, alive)
     shell = Shell(programs, root / "busybox")
     places = (HostGo(programs), WheelGo(programs), ModuleGo(programs))
     golang, busybox = Golang(places, shell, root / "scratch"), Busybox(shell)
     path = f"{environ.get('PATH', os.defpath)}:{_SYSTEM}"
-    system = Programs({**environ, "PATH": path})
+    system = Programs({**environ, "PATH": path}, alive)
     mirror = Mirror(system, environ.get(VARIABLE, ""))
     debian = Debian(mirror, Bootstrap(system, apart, single=single), root / "debian")
     additions = Additions(debian)

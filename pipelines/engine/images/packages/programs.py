@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.engine.errors import ImageError
@@ -17,13 +18,20 @@ from pipelines.engine.images.info import Evidence
 __all__ = ["Programs", "evidence"]
 
 _TAIL = 1500
+_GLANCE = 0.2  # seconds between two looks at whether the result is still wanted
 
 
 class Programs:
-    """Runs programs of the host with the host's environment."""
+    """Runs programs of the host with the host's environment.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    `alive` is called again and again while one runs; if it raises, the program is killed.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], alive: Callable[[], None] = lambda: None
+    ) -> None:
         self._environ = dict(environ)
+        self._alive = alive
 
     def find(self, name: str) -> str | None:
         """Find a program in PATH."""
@@ -43,25 +51,42 @@ class Programs:
             ImageError: it is missing, fails, or does not end in time; with its last lines.
         """
         try:
-            done = subprocess.run(
+            started = subprocess.Popen(
                 list(args),
                 env=self._environ | dict(env or {}),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
-        except subprocess.TimeoutExpired as exc:
-            raise ImageError(f"{purpose}: {args[0]} did not end within {timeout:g} s") from exc
         except OSError as exc:
             raise ImageError(f"{purpose}: {args[0]} can not be run: {exc.strerror}") from exc
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()[-_TAIL:]
+        try:
+            out, err = self._wait(started, timeout)
+        except subprocess.TimeoutExpired as exc:
+            raise ImageError(f"{purpose}: {args[0]} did not end within {timeout:g} s") from exc
+        if started.returncode != 0:
+            said = (err or out).decode(errors="replace").strip()[-_TAIL:]
             raise ImageError(
-                f"{purpose}: {' '.join(args[:4])} ended with {done.returncode}: {said}"
+                f"{purpose}: {' '.join(args[:4])} ended with {started.returncode}: {said}"
             )
-        return done.stdout.decode(errors="replace")
+        return out.decode(errors="replace")
+
+    def _wait(self, started: "subprocess.Popen[bytes]", timeout: float) -> tuple[bytes, bytes]:
+        """Wait for the end; whatever else happens, the program is gone then."""
+        deadline = time.monotonic() + timeout
+        with started:
+            try:
+                while True:
+                    self._alive()
+                    try:
+                        return started.communicate(timeout=_GLANCE)
+                    except subprocess.TimeoutExpired:
+                        if time.monotonic() > deadline:
+                            raise
+            except BaseException:
+                started.kill()
+                raise
 
     def pip(self) -> list[str]:
         """Give the command that runs pip: this interpreter's, or the copy that Python carries.
