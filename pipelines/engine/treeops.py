@@ -10,7 +10,7 @@ from dataclasses import replace
 from pipelines.engine.errors import PathError
 from pipelines.engine.patterns import Matcher, glob, is_pattern
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
-from pipelines.engine.treepath import clean, resolve
+from pipelines.engine.treepath import Shown, clean, resolve
 
 __all__ = [
     "Ignores",
@@ -170,24 +170,54 @@ def copy_tree(
 ) -> Tree:
     """Merge a tree into a directory of the base, which is made if it is missing.
 
-    Directories that are on both sides get the source's mode and owner; the directory at
-    `path` keeps its own.
-
-    Raises:
-        PathError: a file would replace a directory or the other way round.
+    Directories that are on both sides get the source's mode and owner; the directory at `path`
+    keeps its own, unless an owner is given. Where one side has a directory and the other has
+    not, the source's entry takes the place of the base's.
     """
     at = resolve(base, path)
     made = dict(base)
-    top = Entry("dir", 0o755 if mode is None else mode)
-    _directory(made, at, _changed(top, owner, None), path)
+    if at in made and made[at].kind != "dir":
+        del made[at]
+    _directory(made, at, Entry("dir", 0o755 if mode is None else mode), path)
+    if at and owner is not None:
+        made[at] = _changed(made[at], owner, None)
     prefix = at + "/" if at else ""
+    gone: set[str] = set()
     for inner, entry in source.items():
-        full = prefix + inner
-        there = made.get(full)
-        if there is not None and (there.kind == "dir") is not (entry.kind == "dir"):
-            raise PathError(f"copy to {path}: {full} is a {_word(there)}, not a {_word(entry)}")
-        made[full] = _changed(entry, owner, mode)
+        there = made.get(prefix + inner)
+        if there is not None and there.kind == "dir" and entry.kind != "dir":
+            gone.add(prefix + inner)
+        made[prefix + inner] = _changed(entry, owner, mode)
+    if gone:
+        return Tree({p: e for p, e in made.items() if gone.isdisjoint(parents(p))})
     return Tree(made)
+
+
+def parted(view: Shown, source: Tree, at: str) -> list[tuple[str, Tree]]:
+    """Part what is copied to a resolved path where links of the base lead elsewhere.
+
+    A directory of the source that meets a link to a directory goes through the link, as a
+    whole `/lib` does on a base whose `/lib` is a link to `usr/lib`.
+    """
+    moved: dict[str, str] = {}
+    for path in sorted(p for p, e in source.items() if e.kind == "dir"):
+        full = f"{at}/{path}" if at else path
+        there = view.get(full)
+        if there is None or there.kind != "link" or not moved.keys().isdisjoint(parents(path)):
+            continue
+        target = resolve(view, full)
+        entry = view.get(target) if target else DIRECTORY
+        if entry is not None and entry.kind == "dir":
+            moved[path] = target
+    if not moved:
+        return [(at, source)]
+    stay = {
+        p: e for p, e in source.items() if p not in moved and moved.keys().isdisjoint(parents(p))
+    }
+    parts = [(at, Tree(stay))]
+    for path, target in moved.items():
+        parts += parted(view, select(source, path), target)
+    return parts
 
 
 def copy_file(
@@ -210,15 +240,11 @@ def copy_file(
     return Tree(made)
 
 
-def remove(tree: Tree, paths: Iterable[str], kind: str = "") -> Tree:
-    """Remove paths and what is below; patterns are allowed, what is missing is passed over.
-
-    Raises:
-        PathError: a path (not a pattern) is not of the wanted kind, if one is wanted.
-    """
+def remove(tree: Tree, paths: Iterable[str]) -> Tree:
+    """Remove paths and what is below; patterns are allowed, what is missing is passed over."""
     gone: set[str] = set()
     for path in paths:
-        gone.update(_removals(tree, path, kind))
+        gone.update(_removals(tree, path))
     if not gone:
         return tree
     if "" in gone:
@@ -226,19 +252,15 @@ def remove(tree: Tree, paths: Iterable[str], kind: str = "") -> Tree:
     return Tree({p: e for p, e in tree.items() if p not in gone and gone.isdisjoint(parents(p))})
 
 
-def _removals(tree: Tree, path: str, kind: str) -> Iterator[str]:
+def _removals(tree: Tree, path: str) -> Iterator[str]:
     if is_pattern(path):
         clean(path)
         matches = glob(path)
-        yield from (p for p, e in tree.items() if matches(p) and _is_kind(e, kind))
+        yield from (p for p in tree if matches(p))
         return
     at = resolve(tree, path, follow=False)
-    entry = tree.get(at) if at else DIRECTORY
-    if entry is None:
-        return
-    if not _is_kind(entry, kind):
-        raise PathError(f"remove {path}: it is a {_word(entry)}, not a {_WORDS[kind]}")
-    yield at
+    if not at or at in tree:
+        yield at
 
 
 def chown(tree: Tree, path: str, owner: Owner) -> Tree:
@@ -276,10 +298,6 @@ _WORDS = {"dir": "directory", "file": "file", "link": "symbolic link"}
 
 def _word(entry: Entry) -> str:
     return _WORDS[entry.kind]
-
-
-def _is_kind(entry: Entry, kind: str) -> bool:
-    return not kind or (entry.kind == "dir") is (kind == "dir")
 
 
 def _not_root(at: str, path: str) -> None:

@@ -76,9 +76,5 @@ def status(tree: Shown, path: str, *, follow: bool = True) -> Entry | None:
 
 def landing(tree: Shown, path: str, name: str) -> str:
     """Say where a file of a name goes that is put at a path: below it if that is a directory."""
-    if not path.endswith("/"):
-        at = resolve(tree, path, follow=False)
-        entry = tree.get(at) if at else DIRECTORY
-        if entry is None or entry.kind != "dir":
-            return path
-    return f"{path}/{name}"
+    entry = DIRECTORY if path.endswith("/") else status(tree, path)
+    return f"{path}/{name}" if entry is not None and entry.kind == "dir" else path

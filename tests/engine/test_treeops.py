@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,20 +119,32 @@ def test_copy_file_goes_into_a_directory_if_the_path_ends_with_a_slash() -> None
     assert set(treeops.copy_file(Tree(), Tree({"x": file()}), "a/b")) == {"a", "a/b"}
 
 
-def test_a_file_never_replaces_a_directory_nor_the_other_way() -> None:
+def test_a_copied_file_never_replaces_a_directory() -> None:
     with pytest.raises(PathError, match="d: it is a directory"):
         treeops.copy_file(tree("d/f"), Tree({"x": file()}), "d")
-    with pytest.raises(PathError, match="d is a directory, not a file"):
-        treeops.copy_tree(tree("d/f"), tree("d"), "/")
-    with pytest.raises(PathError, match="d is a file, not a directory"):
-        treeops.copy_tree(tree("d"), tree("d/f"), "/")
+
+
+def test_what_is_copied_as_a_tree_takes_the_place_of_what_is_there() -> None:
+    assert set(treeops.copy_tree(tree("d/f", "e"), tree("d"), "/")) == {"d", "e"}
+    assert set(treeops.copy_tree(tree("d", "e"), tree("d/f"), "/")) == {"d", "d/f", "e"}
+    assert set(treeops.copy_tree(tree("d"), tree("f"), "d")) == {"d", "d/f"}
+
+
+def test_a_copy_goes_through_a_link_to_a_directory_of_the_base() -> None:
+    base = Tree({**tree("usr/lib/a", "file"), "lib": Entry("link", 0o777, target="usr/lib")})
+    parts = treeops.parted(base, tree("lib/b/c", "x"), "")
+    assert [(at, set(part)) for at, part in parts] == [("", {"x"}), ("usr/lib", {"b", "b/c"})]
+    assert treeops.parted(base, tree("file/x"), "") == [("", tree("file/x"))]
 
 
 def test_copy_tree_merges_and_sets_owner_and_mode_of_what_it_brings() -> None:
     made = treeops.copy_tree(tree("a/old"), tree("n", l="n"), "a", (5, 6), 0o700)
     assert made["a/old"] == file("a/old")
     assert (made["a/n"].mode, made["a/n"].uid, made["a/n"].gid) == (0o700, 5, 6)
-    assert (made["a/l"].mode, made["a"]) == (0o777, DIRECTORY)
+    assert (made["a/l"].mode, made["a"]) == (0o777, replace(DIRECTORY, uid=5, gid=6))
+    kept = treeops.copy_tree(tree("a/old"), tree("n"), "a")
+    assert kept["a"] == DIRECTORY
+    assert treeops.copy_tree(Tree(), tree("n"), "p/a", (5, 6))["p"] == DIRECTORY
 
 
 def test_make_directory_gives_new_parents_the_same_mode() -> None:
@@ -148,10 +161,8 @@ def test_a_link_needs_a_free_name() -> None:
 def test_remove_takes_patterns_and_passes_over_what_is_missing() -> None:
     base = tree("a.log", "d/b.log", "d/keep", "x")
     assert set(treeops.remove(base, ["**/*.log", "nope", "x"])) == {"d", "d/keep"}
-    assert set(treeops.remove(base, ["d"], "dir")) == {"a.log", "x"}
+    assert set(treeops.remove(base, ["d"])) == {"a.log", "x"}
     assert set(treeops.remove(tree("r/f", l="r"), ["l"])) == {"r", "r/f"}
-    with pytest.raises(PathError, match="it is a file, not a directory"):
-        treeops.remove(base, ["x"], "dir")
 
 
 def test_chown_changes_a_path_and_what_is_below() -> None:

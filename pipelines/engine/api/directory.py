@@ -152,17 +152,17 @@ def with_symlink(_session: Session, it: Directory, *, target: str, link_name: st
 
 def without_directory(_session: Session, it: Directory, *, path: str) -> Directory:
     """Remove a directory."""
-    return _made(Remove(it.edge, (inside(path),), "dir"))
+    return _made(Remove(it.edge, (inside(path),)))
 
 
 def without_file(_session: Session, it: Directory, *, path: str) -> Directory:
     """Remove a file."""
-    return _made(Remove(it.edge, (inside(path),), "file"))
+    return _made(Remove(it.edge, (inside(path),)))
 
 
 def without_files(_session: Session, it: Directory, *, paths: tuple[str, ...]) -> Directory:
     """Remove files."""
-    return _made(Remove(it.edge, tuple(inside(path) for path in paths), "file"))
+    return _made(Remove(it.edge, tuple(inside(path) for path in paths)))
 
 
 def filter_(

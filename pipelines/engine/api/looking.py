@@ -83,7 +83,8 @@ async def stat(session: Session, it: Directory, *, path: str, do_not_follow_syml
 async def find_up(session: Session, it: Directory, *, name: str, start: str) -> str | None:
     """Look for a name in a directory and all above it; None if it is nowhere."""
     tree = await session.engine.tree(it.edge)
-    return nearest(tree, name, inside(start))
+    found = nearest(tree, name, inside(start))
+    return f"/{found}" if found is not None and start.startswith("/") else found
 
 
 def nearest(tree: Tree, name: str, start: str) -> str | None:

@@ -134,27 +134,27 @@ def with_symlink(
     return _changed(it, link_name, expand, lambda base, at: Link(base, at, points))
 
 
-def _removed(it: Container, paths: Iterable[str], expanded: bool, kind: str) -> Container:
+def _removed(it: Container, paths: Iterable[str], expanded: bool) -> Container:
     for path in paths:
-        it = _changed(it, path, expanded, lambda base, at: Remove(base, (at,), kind))
+        it = _changed(it, path, expanded, lambda base, at: Remove(base, (at,)))
     return it
 
 
 def without_directory(_session: Session, it: Container, *, path: str, expand: bool) -> Container:
     """Remove a directory."""
-    return _removed(it, [path], expand, "dir")
+    return _removed(it, [path], expand)
 
 
 def without_file(_session: Session, it: Container, *, path: str, expand: bool) -> Container:
     """Remove a file."""
-    return _removed(it, [path], expand, "file")
+    return _removed(it, [path], expand)
 
 
 def without_files(
     _session: Session, it: Container, *, paths: tuple[str, ...], expand: bool
 ) -> Container:
     """Remove files."""
-    return _removed(it, paths, expand, "file")
+    return _removed(it, paths, expand)
 
 
 def rootfs(_session: Session, it: Container) -> Directory:

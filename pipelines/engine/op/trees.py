@@ -98,11 +98,10 @@ class Copy(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Remove(Op):
-    """Remove paths (patterns allowed); `kind` "dir" or "file" is what they must be."""
+    """Remove paths (patterns allowed), files and directories alike."""
 
     base: Edge
     paths: tuple[str, ...]
-    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

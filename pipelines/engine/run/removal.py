@@ -9,7 +9,7 @@ from pipelines.engine.patterns import Matcher, glob
 __all__ = ["matching", "unlink"]
 
 
-def matching(root: Path, pattern: str, kind: str) -> list[str]:
+def matching(root: Path, pattern: str) -> list[str]:
     """Find what a glob matches in a mounted snapshot, without following a link."""
     matches, matcher = glob(pattern), Matcher((pattern,))
     found: list[str] = []
@@ -20,7 +20,7 @@ def matching(root: Path, pattern: str, kind: str) -> list[str]:
             for item in items:
                 path = f"{at}/{item.name}" if at else item.name
                 is_dir = item.is_dir(follow_symlinks=False)
-                if matches(path) and (not kind or is_dir is (kind == "dir")):
+                if matches(path):
                     found.append(path)
                 elif is_dir and matcher.verdict(path, is_dir=True) != "skip":
                     stack.append(path)

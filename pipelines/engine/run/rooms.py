@@ -296,10 +296,24 @@ class Rooms:
         return (found.st_size, found.st_mtime_ns) != (laid.st_size, laid.st_mtime_ns)
 
     def _enter(self, room: Room, workdir: str) -> None:
-        """Make the working directory if it is missing, as runc does."""
+        """Make the working directory if it is missing: it belongs to the command's user."""
         base, inside = room.locate(workdir)
-        if inside != "/":
-            inroot.mkdirs(base, inside, 0o755)
+        missing = not _exists(base, inside)
+        made = inroot.mkdirs(base, inside, 0o755)
+        if missing and (room.user.uid, room.user.gid) != (0, 0):
+            descriptor = inroot.open_file(base, made, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fchown(descriptor, room.user.uid, room.user.gid)
+            finally:
+                os.close(descriptor)
+
+
+def _exists(root: Path, path: str) -> bool:
+    try:
+        inroot.status(root, path)
+    except PathError:
+        return False
+    return True
 
 
 def _check_places(root: Path) -> None:

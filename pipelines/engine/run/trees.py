@@ -173,8 +173,8 @@ class Trees:
 
     def _copy(self, op: ops.Copy, base: Value, source: Tree) -> Value:
         owner = self.owner(op.owner, base)
+        view = base if isinstance(base, Tree) else self.stack(base)
         if op.as_file:
-            view = base if isinstance(base, Tree) else self.stack(base)
             return self.change(
                 base,
                 landing(view, op.path, source.file[0]),
@@ -182,12 +182,13 @@ class Trees:
                 follow=False,
             )
         kept = self._kept(source, op.include, op.exclude, op.gitignore)
-        return self.change(
-            base,
-            op.path,
-            lambda tree, at: treeops.copy_tree(tree, kept, at, owner, op.mode),
-            below=kept,
-        )
+        for to, part in treeops.parted(view, kept, resolve(view, op.path)):
+
+            def copy(tree: Tree, at: str, part: Tree = part) -> Tree:
+                return treeops.copy_tree(tree, part, at, owner, op.mode)
+
+            base = self.change(base, to, copy, below=part)
+        return base
 
     def _select(self, op: ops.Select, base: Value) -> Tree:
         if isinstance(base, Tree):
@@ -232,26 +233,23 @@ class Trees:
 
     def _remove(self, op: ops.Remove, base: Value) -> Value:
         if isinstance(base, Tree):
-            return treeops.remove(base, op.paths, op.kind)
+            return treeops.remove(base, op.paths)
         stack = self.stack(base)
         plain = [path for path in op.paths if not is_pattern(path)]
         gone = [resolve(stack, path, follow=False) for path in plain]
         present = stack.around([at for at in gone if at])
-        treeops.remove(present, [at for at in gone if at], op.kind)
         globs = [path for path in op.paths if is_pattern(path)]
         if not globs and not any(at in present or not at for at in gone):
             return base
-        return self._unlinked(base, gone, globs, op.kind)
+        return self._unlinked(base, gone, globs)
 
-    def _unlinked(
-        self, base: Snapshot, gone: Sequence[str], globs: Sequence[str] = (), kind: str = ""
-    ) -> Snapshot:
+    def _unlinked(self, base: Snapshot, gone: Sequence[str], globs: Sequence[str] = ()) -> Snapshot:
         """Remove resolved paths, and what patterns match."""
         if not gone and not globs:
             return base
         active = self._snapshots.prepare(base.layers)
         try:
-            found = [path for glob in globs for path in matching(active.path, glob, kind)]
+            found = [path for glob in globs for path in matching(active.path, glob)]
             for at in (*gone, *found):
                 unlink(active.path, at)
         except BaseException:

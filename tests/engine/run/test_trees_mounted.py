@@ -41,7 +41,7 @@ def edited(place: Path) -> tuple[list[str], list[str], str, int]:
         ops.Write(EDGE, "/up/f", b"new"),
         ops.MakeDir(EDGE, "/d/sub/deep"),
         ops.Link(EDGE, "/d/sub/l", "../f"),
-        ops.Remove(EDGE, ("/d/sub/deep",), "dir"),
+        ops.Remove(EDGE, ("/d/sub/deep",)),
         ops.Copy(EDGE, EDGE, "/up/copied"),
     ]
     for step in steps:
