@@ -260,3 +260,13 @@ async def a_platform_that_is_none_is_an_error(given: Given):
 @case(C + "imageRef", gives=Fails("image"))
 async def a_container_that_came_from_no_image_has_no_reference(given: Given):
     return await given.box.image_ref()
+
+
+@case(
+    C + "platform",
+    gives=["linux/arm64", "linux/arm/v7"],
+    differs=Differs("A platform's variant is told.", dagger=["linux/arm64", "linux/arm"]),
+)
+async def a_platform_is_normalised(given: Given):
+    asked = (dagger.Platform(name) for name in ("linux/aarch64", "linux/arm"))
+    return [await given.dag.container(platform=one).platform() for one in asked]

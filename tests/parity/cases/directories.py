@@ -385,3 +385,88 @@ async def an_export_tells_where_it_went(given: Given):
 async def an_export_that_can_not_be_written_says_where(given: Given):
     (given.path / "file").write_text("")
     return await some(given).export(str(given.path / "file/below"))
+
+
+@case(D + "withoutFile", D + "withoutDirectory", gives=[["a.txt", "b.go"], ["b.go", "sub/"]])
+async def files_and_directories_are_removed_alike(given: Given):
+    it = some(given)
+    return [await it.without_file("sub").entries(), await it.without_directory("a.txt").entries()]
+
+
+@case(D + "withDirectory", gives=[["x"], ["sub"]])
+async def what_is_copied_takes_the_place_of_what_is_there(given: Given):
+    new = given.dag.directory()
+    over_file = some(given).with_directory("a.txt", new.with_new_file("x", ""))
+    over_directory = new.with_new_file("sub/x", "").with_directory(
+        ".", new.with_new_file("sub", "")
+    )
+    return [await over_file.entries(path="a.txt"), await over_directory.glob("**/*")]
+
+
+@case(D + "withDirectory", gives=["b.go", "deep/", "x"])
+async def a_copied_directory_goes_through_a_link(given: Given):
+    it = given.dag.directory().with_directory("sub/deep", some(given)).with_symlink("sub", "l")
+    it = it.with_new_file("sub/b.go", "")
+    copied = it.with_directory(".", given.dag.directory().with_new_file("l/x", ""))
+    return await copied.entries(path="sub")
+
+
+@case(D + "withFile", gives=["a.txt", "c.go", "deep/"])
+async def a_file_put_on_a_link_to_a_directory_goes_into_it(given: Given):
+    it = some(given).with_symlink("sub", "l")
+    return await it.with_file("l", it.file("a.txt")).entries(path="sub")
+
+
+@case(D + "findUp", gives=["/a.txt", "a.txt"])
+async def what_is_found_is_spelled_as_the_start_was(given: Given):
+    it = some(given)
+    return [await it.find_up("a.txt", start) for start in ("/sub/deep", "sub/deep")]
+
+
+@case(D + "withDirectory", D + "entries", gives=["e/", "g"])
+async def empty_directories_are_kept(given: Given):
+    it = given.dag.directory().with_new_directory("e").with_new_file("g", "")
+    return await given.dag.directory().with_directory("d", it).entries(path="d")
+
+
+ROOTED = "A pattern that begins with a slash is anchored at the root, as in a `.gitignore`."
+
+
+@case(D + "filter", D + "glob", gives=[["b.go", "sub/"], ["a.txt", "b.go", "sub/"]],
+      differs=Differs(ROOTED, dagger=[["a.txt", "b.go", "sub/"], []]))  # fmt: skip
+async def a_pattern_may_be_anchored(given: Given):
+    it = some(given)
+    return [await it.filter(exclude=["/a.txt"]).entries(), await it.glob("/*")]
+
+
+@case(
+    D + "withoutFile",
+    gives=[],
+    differs=Differs("`**` reaches every depth, as it does elsewhere.", dagger=["sub/deep/d.md"]),
+)
+async def two_stars_remove_at_every_depth(given: Given):
+    return await some(given).without_file("sub/**/*.md").glob("**/*.md")
+
+
+@case(
+    D + "withoutFile",
+    gives=["a.txt", "b.go", "sub/"],
+    differs=Differs("A pattern that matches nothing removes nothing.", dagger=Fails("nope")),
+)
+async def a_pattern_in_a_directory_that_is_not_there_removes_nothing(given: Given):
+    return await some(given).without_file("nope/deep/*.md").entries()
+
+
+@case(
+    D + "filter",
+    gives=[False, True],
+    differs=Differs(
+        "A `.gitignore` means what git says: below an ignored directory nothing is taken back, "
+        "and `[!a]` is any letter but `a`.",
+        dagger=[True, False],
+    ),
+)
+async def gitignore_is_read_as_git_reads_it(given: Given):
+    below = some(given).with_new_file(".gitignore", "sub\n!c.go\n").filter(gitignore=True)
+    letters = some(given).with_new_file(".gitignore", "[!a]*.*\n").filter(gitignore=True)
+    return [await below.exists("sub/c.go"), not await letters.exists("b.go")]

@@ -248,3 +248,40 @@ async def a_command_is_a_client_of_the_engine(given: Given):
     script = 'test -n "$DAGGER_SESSION_PORT" && test -n "$DAGGER_SESSION_TOKEN" && echo set'
     it = given.box.with_exec(["sh", "-c", script], experimental_privileged_nesting=True)
     return await it.stdout()
+
+
+@case(RUN, gives="77:88 755\n")
+async def a_working_directory_that_is_made_belongs_to_the_user(given: Given):
+    it = given.box.with_user("bob").with_workdir("/new")
+    return await it.with_exec(["stat", "-c", "%u:%g %a", "/new"]).stdout()
+
+
+@case(
+    RUN,
+    gives=[127, 126],
+    differs=Differs("The exit codes are those that a shell gives.", dagger=[1, 1]),
+)
+async def what_can_not_be_run_has_an_exit_code(given: Given):
+    it = given.box.with_new_file("/plain", "")
+    asked = (["no-such-command"], ["/plain"])
+    return [await it.with_exec(list(one), expect=ANY).exit_code() for one in asked]
+
+
+@case(
+    RUN,
+    gives="1\n",
+    differs=Differs(
+        "A set-user-id program gives nobody more power: `sudo` and `su` do not work.", dagger="0\n"
+    ),
+)
+async def a_command_gains_no_privileges(given: Given):
+    return await given.sh("grep NoNewPrivs /proc/self/status | cut -f2").stdout()
+
+
+@case(
+    "Container.withEnvVariable",
+    gives="/x:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    differs=Differs("`PATH` expands to what a command would see.", dagger="/x:"),
+)
+async def the_default_search_path_is_expanded(given: Given):
+    return await given.box.with_env_variable("P", "/x:$PATH", expand=True).env_variable("P")

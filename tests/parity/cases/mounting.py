@@ -4,7 +4,7 @@ import uuid
 
 import dagger
 
-from tests.parity.case import Fails, Given, case
+from tests.parity.case import Differs, Fails, Given, case
 
 C = "Container."
 
@@ -185,3 +185,16 @@ async def a_locked_cache_volume_is_had_by_one_at_a_time(given: Given):
 @case(C + "withoutMount", C + "withMountedCache", gives=[])
 async def a_cache_volume_is_unmounted(given: Given):
     return await given.box.with_mounted_cache("/c", volume(given)).without_mount("/c").mounts()
+
+
+@case(
+    C + "withMountedFile",
+    gives="one\n",
+    differs=Differs(
+        "A mounted file is an input: what a command writes into it is gone with the command.",
+        dagger="two\n",
+    ),
+)
+async def what_is_written_into_a_mounted_file_is_kept_for_the_chain(given: Given):
+    it = given.box.with_mounted_file("/m", given.dag.file("f", "one\n"))
+    return await it.with_exec(["sh", "-c", "echo two > /m"]).with_exec(["cat", "/m"]).stdout()

@@ -2,7 +2,7 @@
 
 import dagger
 
-from tests.parity.case import Fails, Given, case
+from tests.parity.case import Differs, Fails, Given, case
 
 C = "Container."
 
@@ -170,3 +170,54 @@ async def a_file_put_on_a_directory_goes_into_it(given: Given):
     it = given.sh("mkdir -p /d/sub").with_file("/d", text(given)).with_file("/d/sub", text(given))
     found = it.with_exec(["sh", "-c", "find /d -type f | sort"])
     return (await found.stdout()).splitlines()[::-1]
+
+
+@case(C + "withDirectory", gives="3:3\n3:3\n0:0\n3:3\n")
+async def an_owner_gets_the_directory_itself_and_not_those_above(given: Given):
+    it = given.sh("mkdir /old").with_directory("/old", some(given), owner="3")
+    it = it.with_directory("/p/new", some(given), owner="3")
+    return await it.with_exec(["stat", "-c", "%u:%g", "/old", "/old/x", "/p", "/p/new"]).stdout()
+
+
+@case(C + "withDirectory", gives="l\n2\n")
+async def a_copied_directory_goes_through_a_link(given: Given):
+    it = given.sh("mkdir -p /d/usr; ln -s usr /d/l")
+    it = it.with_directory("/d", given.dag.directory().with_new_file("l/y", "2\n"))
+    return await it.with_exec(["sh", "-c", "ls -ld /d/l | cut -c1; cat /d/usr/y"]).stdout()
+
+
+@case(
+    C + "withDirectory",
+    gives="700 700\n",
+    differs=Differs(
+        "`permissions` holds for containers as for directories; the Dagger engine drops it here.",
+        dagger="755 644\n",
+    ),
+)
+async def a_copied_directory_may_get_other_permissions(given: Given):
+    it = given.box.with_directory("/d", some(given), permissions=0o700)
+    return await it.with_exec(["sh", "-c", "echo $(stat -c %a /d /d/x)"]).stdout()
+
+
+@case(
+    C + "withDirectory",
+    C + "directory",
+    gives="755 0:0\n",
+    differs=Differs(
+        "A directory is what is in it: its own mode and owner are those of the place it is put.",
+        dagger="700 5:6\n",
+    ),
+)
+async def the_top_of_a_directory_keeps_its_mode_and_owner(given: Given):
+    made = given.sh("mkdir -m 700 /k; chown 5:6 /k; touch /k/f").directory("/k")
+    it = given.box.with_directory("/d", made)
+    return await it.with_exec(["stat", "-c", "%a %u:%g", "/d"]).stdout()
+
+
+@case(
+    C + "rootfs",
+    gives=False,
+    differs=Differs("Mount points of the sandbox are taken away again.", dagger=True),
+)
+async def a_command_leaves_mount_points(given: Given):
+    return await given.sh("true").rootfs().exists("proc")

@@ -134,3 +134,35 @@ async def a_cache_key_stands_for_the_value(given: Given):
 async def an_error_does_not_tell_it(given: Given):
     it = given.box.with_secret_variable("TOKEN", given.dag.set_secret("token", HIDDEN))
     return await it.with_exec(["sh", "-c", "echo $TOKEN >&2; exit 1"]).sync()
+
+
+@case(
+    C + "withMountedSecret",
+    gives="77:88 400\n",
+    differs=Differs("A mounted secret is for the command's user to read.", dagger="0:0 400\n"),
+)
+async def a_mounted_secret_belongs_to_the_commands_user(given: Given):
+    secret = given.dag.set_secret("token", HIDDEN)
+    it = given.box.with_user("bob").with_mounted_secret("/s", secret)
+    return await it.with_exec(["stat", "-c", "%u:%g %a", "/s"]).stdout()
+
+
+@case(
+    C + "withSecretVariable",
+    gives="***\n***\n",
+    differs=Differs("Each line of a secret is hidden by itself.", dagger="***\nsecond-line\n"),
+)
+async def the_lines_of_a_secret_are_hidden(given: Given):
+    secret = given.dag.set_secret("lines", "first-line\nsecond-line\n")
+    it = given.box.with_secret_variable("S", secret)
+    return await it.with_exec(["sh", "-c", 'echo "$S"; echo second-line']).stdout()
+
+
+@case(
+    C + "withSecretVariable",
+    gives="axb\n",
+    differs=Differs("A secret of a letter or two would hide all output.", dagger="a***b\n"),
+)
+async def a_very_short_secret_is_hidden(given: Given):
+    it = given.box.with_secret_variable("S", given.dag.set_secret("short", "x"))
+    return await it.with_exec(["sh", "-c", "echo axb"]).stdout()
