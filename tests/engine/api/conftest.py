@@ -129,7 +129,7 @@ class FakeEngine:
                 kept = treeops.keep(inputs[1], Matcher(op.include, op.exclude))
                 return treeops.copy_tree(inputs[0], kept, op.path, None, op.mode)
             case ops.Remove():
-                return treeops.remove(inputs[0], op.paths, op.kind)
+                return treeops.remove(inputs[0], op.paths)
             case ops.Select():
                 return treeops.select(inputs[0], op.path, op.kind)
             case ops.Filter():
