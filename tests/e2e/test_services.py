@@ -304,3 +304,16 @@ async def test_which_network_a_command_got_is_told(session, network):
         await dag.container().from_("busybox").with_exec(["true"]).sync()
     (finished,) = [e for e in heard if e["event"] == "exec" and e["state"] == "finished"]
     assert finished["network"] == network
+
+
+async def test_without_a_way_out_a_port_below_1024_is_reached_all_the_same(
+    session, monkeypatch, tmp_path
+):
+    """As an ordinary user without slirp4netns: the loopback's port 80 can not be had there."""
+    monkeypatch.setenv("PIPELINES_NETWORK", "host")
+    async with session() as (dag, heard):
+        box = dag.container().from_("busybox")
+        bound = box.with_service_binding("www", web(box, "low", 80))
+        assert await fetch(bound, "http://www/").stdout() == "low"
+    (finished,) = [e for e in heard if e["event"] == "exec" and e["state"] == "finished"]
+    assert finished["network"] == ("host" if os.geteuid() == 0 else "private")

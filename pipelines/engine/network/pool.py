@@ -61,6 +61,7 @@ class Network:
         self._opened = False
         self._hub: Hub | None = None
         self._why = ""
+        self._enclosed = False
         self._free: list[Place] = []
         self._tasks: TaskGroup | None = None
         self._relays: dict[Place, anyio.CancelScope] = {}
@@ -94,7 +95,7 @@ class Network:
     async def outside(self) -> bool:
         """Tell whether commands get places here."""
         hub = await self._get()
-        return self._private and hub is not None and hub.outside is not None
+        return self._private and hub is not None and self._ways_out()
 
     async def settle(self) -> Place:
         """Give a place for a service.
@@ -107,17 +108,37 @@ class Network:
             raise SandboxError(f"starting a service: {self._why}")
         return await self._make(hub, isolated=False)
 
+    async def enclose(self) -> Place:
+        """Give a command a place with no way out, and say so.
+
+        Raises:
+            SandboxError: this machine has none to give.
+        """
+        hub = await self._get()
+        if hub is None:
+            raise SandboxError(f"connecting a command to a service: {self._why}")
+        if not self._enclosed:
+            self._enclosed = True
+            self._warn(
+                "commands that are bound to services with ports below 1024 have no way out of "
+                "their network here; install the package slirp4netns"
+            )
+        return await self._make(hub, isolated=True)
+
     def give(self, place: Place, *, reuse: bool = True) -> None:
         """Take a place back, when no process is in it any more."""
-        if reuse and place.clean:
+        if reuse and place.clean and self._private and self._ways_out():
             self._free.append(place)
             return
         scope = self._relays.pop(place, None)
         if scope is not None:
             scope.cancel()
         place.namespace.close()
-        if reuse and not self._free and self._tasks is not None:
+        if reuse and not self._free and self._tasks is not None and self._ways_out():
             self._tasks.start_soon(self._refill)
+
+    def _ways_out(self) -> bool:
+        return self._hub is not None and self._hub.outside is not None
 
     def resolv_conf(self, place: Place | None, text: str) -> bytes:
         """Write resolv.conf for a command at a place."""

@@ -7,7 +7,8 @@
 A service is named to a command by the aliases of its bindings, and every service that runs by
 its hostname. On a private network the names lead to the services' own addresses. On the
 machine's they lead to addresses of the loopback, 127.77.x.y, where `serving` passes the
-services' TCP ports on: so two services with one port do not clash there either.
+services' TCP ports on: so two services with one port do not clash there either. Where a port
+can not be had there (below 1024, and not root), the command gets a place with no way out.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +38,12 @@ class Plugs:
     async def command(self, op: Exec, bound: Bound) -> AsyncIterator[Plug]:
         """Connect a command for the length of the block."""
         place = await self._network.take() if op.network == "private" else None
+        if (
+            place is None
+            and op.network == "private"
+            and not all(live.loopback for _, live in bound)
+        ):
+            place = await self._network.enclose()
         try:
             yield self._plug(place, bound, HOSTNAME, _named(op, place))
         finally:

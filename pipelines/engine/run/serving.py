@@ -159,9 +159,8 @@ class Serving:
         if await self.network.outside():
             yield
             return
-        address, sockets = _listen_somewhere(ports)
-        live.loopback = address
-        relays = [partial(relay.serve, raw, _into(live, port)) for port, raw in sockets]
+        live.loopback, opened = _listen_somewhere(ports)
+        relays = [partial(relay.serve, raw, _into(live, port)) for port, raw in opened]
         async with beside(*relays):
             yield
 
@@ -230,7 +229,10 @@ def _listen(forward: Forward) -> socket.socket:
 
 
 def _listen_somewhere(ports: Sequence[int]) -> tuple[str, list[tuple[int, socket.socket]]]:
-    """Listen on all ports of one address of the loopback that no other session uses."""
+    """Listen on all ports of one address of the loopback that no other session uses.
+
+    The address is "" where this user may not listen on such ports.
+    """
     for attempt in range(TRIES):
         address = f"127.77.{random.randint(0, 255)}.{random.randint(1, 254)}"  # noqa: S311
         sockets: list[tuple[int, socket.socket]] = []
@@ -240,7 +242,9 @@ def _listen_somewhere(ports: Sequence[int]) -> tuple[str, list[tuple[int, socket
         except OSError as exc:
             for _, raw in sockets:
                 raw.close()
-            if attempt == TRIES - 1 or isinstance(exc, PermissionError):
+            if isinstance(exc, PermissionError):
+                return "", []
+            if attempt == TRIES - 1:
                 raise ServiceFailed(
                     f"a service's ports {list(ports)} cannot be had on the machine's loopback "
                     f"({exc.strerror}); with slirp4netns installed they need not be"
