@@ -13,7 +13,6 @@ import hashlib
 import json
 import re
 import threading
-import time
 from base64 import b64decode
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,6 +74,7 @@ class FakeRegistry:
         self.users, self.auth, self.private = users, auth, private
         self.tokens: dict[str, set[str]] = {}
         self.lock = threading.Lock()
+        self.over = threading.Event()
         self.before = None  # called with every request, to make tests wait for each other
         self.ranges = True
 
@@ -90,6 +90,7 @@ class FakeRegistry:
         return self
 
     def __exit__(self, *_):
+        self.over.set()
         self.server.shutdown()
         self.server.stop()
         self.server.server_close()
@@ -165,8 +166,8 @@ def _descriptor(kind, digest, data):
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = True
+    daemon_threads = False
+    block_on_close = True  # threads that are left would hold descriptors
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -243,7 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
             for at in range(0, len(data), 64):
                 self.wfile.write(data[at : at + 64])
                 self.wfile.flush()
-                time.sleep(fault.pause)
+                if self.it.over.wait(fault.pause):
+                    return
         else:
             self.wfile.write(data)
         self.wfile.flush()
