@@ -116,6 +116,7 @@ def _spawn(
         pass_fds=passed,
         process_group=group,
         cwd="/",
+        env={},  # it outlives commands, and what the session was given is none of its business
     )
 
 
