@@ -1,5 +1,9 @@
 """Dockerfiles through the SDK: what is built, and what runs again."""
 
+import hashlib
+import http.server
+import threading
+
 import dagger
 import pytest
 
@@ -145,6 +149,44 @@ async def test_a_secret_is_there_and_leaves_nothing(dag, context):
     built = dag.host().directory(context({"Dockerfile": text})).docker_build(secrets=[secret])
     assert await built.rootfs().file("/length").contents() == "14\n"
     assert "token" not in await built.rootfs().entries(path="/run")
+
+
+@pytest.fixture
+def served(tmp_path):
+    """Serve a directory on loopback; gives the directory and its address."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(tmp_path))
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield tmp_path, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_an_address_is_added_and_checked(dag, context, served):
+    place, url = served
+    (place / "tool").write_text("tool")
+    good = hashlib.sha256(b"tool").hexdigest()
+    text = f"FROM busybox\nADD --checksum=sha256:{good} --chmod=755 {url}/tool /bin/\n"
+    built = dag.host().directory(context({"Dockerfile": text})).docker_build()
+    assert await built.rootfs().file("/bin/tool").contents() == "tool"
+    assert await built.rootfs().stat("/bin/tool").permissions() == 0o755
+    where = context({"Dockerfile": text.replace(good, "0" * 64), "n": ""})
+    with pytest.raises(dagger.QueryError, match="Dockerfile:2: ADD"):
+        await dag.host().directory(where, no_cache=True).docker_build().sync()
+
+
+async def test_what_copy_does_not_find_is_told_with_its_line(dag, context):
+    where = context({"Dockerfile": "FROM busybox\n\nCOPY nope /\n"})
+    with pytest.raises(dagger.QueryError, match="Dockerfile:3: COPY: nope: not found"):
+        await dag.host().directory(where).docker_build().sync()
 
 
 async def test_a_mistake_is_told_with_file_and_line(dag, context):
