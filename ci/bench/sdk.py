@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ci.bench.engines import Engine, command
@@ -37,6 +38,7 @@ def measure(report: Report, engines: Sequence[Engine], *, quick: bool) -> None:
     _lookups(report, engines, rounds)
     _start(report, engines, rounds)
     _session(report, engines[0], rounds)
+    _network(report, engines[0], count)
 
 
 def compare(
@@ -120,6 +122,21 @@ def _session(report: Report, engine: Engine, rounds: int) -> None:
         memory.append(rss)
     compare(report, "session ready", "s", {"": ready}, "≤ 200 ms")
     compare(report, "idle session, RSS of its process tree", "MiB", {"": memory}, "≤ 80 MiB")
+
+
+def _network(report: Report, engine: Engine, count: int) -> None:
+    """Measure what a private network costs an exec, and how soon a service is known to be ready."""
+    private: list[float] = []
+    host: list[float] = []
+    outside = replace(engine, env={**engine.env, "PIPELINES_NETWORK": "host"})
+    for _ in range(2):
+        private += client(engine, "execs", str(count // 2))
+        host += client(outside, "execs", str(count // 2))
+    compare(
+        report, "exec on a private network, not the machine's", "s", {"": private, "host": host}
+    )
+    ready = client(engine, "service", str(max(3, count // 10)))
+    compare(report, "service ready after its port opens", "s", {"": ready}, "≤ 50 ms")
 
 
 def _one_session(engine: Engine) -> tuple[Sample, float]:

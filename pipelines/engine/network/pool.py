@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
@@ -25,7 +26,9 @@ from anyio.abc import SocketStream, TaskGroup
 
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.network import names, relay
-from pipelines.engine.network.hub import Hub, Place
+
+if TYPE_CHECKING:
+    from pipelines.engine.network.hub import Hub, Place
 
 __all__ = ["Network"]
 
@@ -81,7 +84,7 @@ class Network:
         if self._hub is not None:
             self._hub.close()
 
-    async def take(self) -> Place | None:
+    async def take(self) -> "Place | None":
         """Give a place for a command; None says that it runs on the machine's network."""
         if not self._private:
             return None
@@ -97,7 +100,7 @@ class Network:
         hub = await self._get()
         return self._private and hub is not None and self._ways_out()
 
-    async def settle(self) -> Place:
+    async def settle(self) -> "Place":
         """Give a place for a service.
 
         Raises:
@@ -108,7 +111,7 @@ class Network:
             raise SandboxError(f"starting a service: {self._why}")
         return await self._make(hub, isolated=False)
 
-    async def enclose(self) -> Place:
+    async def enclose(self) -> "Place":
         """Give a command a place with no way out, and say so.
 
         Raises:
@@ -125,7 +128,7 @@ class Network:
             )
         return await self._make(hub, isolated=True)
 
-    def give(self, place: Place, *, reuse: bool = True) -> None:
+    def give(self, place: "Place", *, reuse: bool = True) -> None:
         """Take a place back, when no process is in it any more."""
         if reuse and place.clean and self._private and self._ways_out():
             self._free.append(place)
@@ -140,7 +143,7 @@ class Network:
     def _ways_out(self) -> bool:
         return self._hub is not None and self._hub.outside is not None
 
-    def resolv_conf(self, place: Place | None, text: str) -> bytes:
+    def resolv_conf(self, place: "Place | None", text: str) -> bytes:
         """Write resolv.conf for a command at a place."""
         if place is None or self._hub is None:
             return text.encode()
@@ -150,7 +153,7 @@ class Network:
         if self._hub is not None and not self._free:
             self._free.append(await self._make(self._hub, isolated=True))
 
-    async def _make(self, hub: Hub, *, isolated: bool) -> Place:
+    async def _make(self, hub: "Hub", *, isolated: bool) -> "Place":
         try:
             with anyio.CancelScope(shield=True):  # what was made is not lost
                 place = await to_thread.run_sync(
@@ -163,13 +166,13 @@ class Network:
             self._tasks.start_soon(self._pass_on, place, self._relays[place])
         return place
 
-    async def _pass_on(self, place: Place, scope: anyio.CancelScope) -> None:
+    async def _pass_on(self, place: "Place", scope: anyio.CancelScope) -> None:
         with scope:
             async with anyio.create_task_group() as group:
                 for port, raw in place.listening:
                     group.start_soon(relay.serve, raw, _outside(port))
 
-    async def _get(self) -> Hub | None:
+    async def _get(self) -> "Hub | None":
         """Open the hub once, and say once what it lacks."""
         if not self._opened:
             async with self._opening:
@@ -180,6 +183,8 @@ class Network:
         return self._hub
 
     def _open(self) -> None:
+        from pipelines.engine.network.hub import Hub
+
         resolver = _read("/etc/resolv.conf")
         network = names.choose(names.routes(_read("/proc/net/route")), resolver)
         try:

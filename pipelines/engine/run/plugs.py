@@ -13,13 +13,16 @@ can not be had there (below 1024, and not root), the command gets a place with n
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from pipelines.engine.network import names
-from pipelines.engine.network.hub import Place
 from pipelines.engine.network.pool import Network
 from pipelines.engine.op import Exec
 from pipelines.engine.run.lent import HOSTNAME, Plug
 from pipelines.engine.run.services import Live, Services
+
+if TYPE_CHECKING:
+    from pipelines.engine.network.hub import Place
 
 __all__ = ["Bound", "Plugs"]
 
@@ -50,11 +53,11 @@ class Plugs:
             if place is not None:
                 self._network.give(place)
 
-    def service(self, place: Place, bound: Bound, hostname: str) -> Plug:
+    def service(self, place: "Place", bound: Bound, hostname: str) -> Plug:
         """Connect a service at its place."""
         return self._plug(place, bound, hostname, "private")
 
-    def _plug(self, place: Place | None, bound: Bound, hostname: str, network: str) -> Plug:
+    def _plug(self, place: "Place | None", bound: Bound, hostname: str, network: str) -> Plug:
         known = [*bound, *((live.name, live) for live in self._services.running())]
         others = {name: at for name, live in known if (at := _address(live, place))}
         own = str(place.address) if place is not None else ""
@@ -67,13 +70,13 @@ class Plugs:
         )
 
 
-def _address(live: Live, place: Place | None) -> str:
+def _address(live: Live, place: "Place | None") -> str:
     """Give the address at which a service is seen from a place; "" if from nowhere."""
     if place is None:
         return live.loopback
     return str(live.place.address) if live.place is not None else ""
 
 
-def _named(op: Exec, place: Place | None) -> str:
+def _named(op: Exec, place: "Place | None") -> str:
     """Say which network a command got."""
     return "host" if op.network == "private" and place is None else op.network

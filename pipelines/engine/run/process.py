@@ -8,16 +8,19 @@ sandbox.run ──────────────────────�
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import anyio
 
 from pipelines.engine.errors import EngineError, ServiceFailed
-from pipelines.engine.network.hub import Place
 from pipelines.engine.op import Endpoint, Service
 from pipelines.engine.run import waiting
 from pipelines.engine.run.logs import Log
 from pipelines.engine.run.services import Live
 from pipelines.engine.sandbox.base import Exit, Running, Sandbox, Spec
+
+if TYPE_CHECKING:
+    from pipelines.engine.network.hub import Place
 
 __all__ = ["Limits", "Process"]
 
@@ -42,7 +45,7 @@ class Process:
         service: Service,
         spec: Spec,
         *,
-        place: Place,
+        place: "Place",
         log: Log,
         sandbox: Sandbox,
         limits: Limits,

@@ -17,13 +17,16 @@ Theory of operation
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipelines.engine.errors import Cancelled, EngineError, ExecFailed, ServiceFailed
-from pipelines.engine.network.hub import Place
 from pipelines.engine.op import AnyService, Binding, Forward, Service, Tunnel
+
+if TYPE_CHECKING:
+    from pipelines.engine.network.hub import Place
 
 __all__ = ["Live", "Services", "watched"]
 
@@ -49,7 +52,7 @@ class Live:
     kill: anyio.Event = field(default_factory=anyio.Event)
     error: EngineError | None = None
     scope: anyio.CancelScope = field(default_factory=lambda: anyio.CancelScope(shield=True))
-    place: Place | None = None
+    place: "Place | None" = None
     loopback: str = ""
     forwards: tuple[Forward, ...] = ()
     users: int = 0

@@ -6,12 +6,15 @@ is bound to it. The first question comes after a millisecond, later ones at most
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 
 from pipelines.engine.network import relay
-from pipelines.engine.network.hub import Place
 from pipelines.engine.op import Endpoint
+
+if TYPE_CHECKING:
+    from pipelines.engine.network.hub import Place
 
 __all__ = ["listeners", "open_ports", "until"]
 
@@ -30,7 +33,7 @@ async def until(
 
 
 async def open_ports(
-    place: Place, ports: Sequence[Endpoint], waiting: Callable[[Endpoint], None]
+    place: "Place", ports: Sequence[Endpoint], waiting: Callable[[Endpoint], None]
 ) -> None:
     """Wait for every port that is to be checked; `waiting` hears for which it waits."""
     for port in ports:
@@ -39,7 +42,7 @@ async def open_ports(
             await until(lambda port=port: _open(place, port))  # type: ignore[misc]
 
 
-async def _open(place: Place, port: Endpoint) -> bool:
+async def _open(place: "Place", port: Endpoint) -> bool:
     if port.protocol == "UDP":
         return any(number == port.port for _, number in listeners(place, "udp"))
     try:
@@ -52,7 +55,7 @@ async def _open(place: Place, port: Endpoint) -> bool:
     return True
 
 
-def listeners(place: Place, protocol: str) -> list[tuple[str, int]]:
+def listeners(place: "Place", protocol: str) -> list[tuple[str, int]]:
     """List the sockets that wait in a namespace: address as the kernel spells it, and port."""
     found = []
     for table in (protocol, f"{protocol}6"):
@@ -64,7 +67,7 @@ def listeners(place: Place, protocol: str) -> list[tuple[str, int]]:
     return found
 
 
-def hint(place: Place, port: Endpoint) -> str:
+def hint(place: "Place", port: Endpoint) -> str:
     """Say what a service listens on instead of the port that was waited for."""
     found = listeners(place, port.protocol.lower())
     if any(number == port.port and address not in _ANY for address, number in found):
