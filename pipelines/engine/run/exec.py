@@ -30,7 +30,7 @@ from pipelines.engine.events import Events
 from pipelines.engine.op import Exec
 from pipelines.engine.result import Ran, Result, Snapshot, output
 from pipelines.engine.run import relay
-from pipelines.engine.run.holding import Owner, Volumes, held, secrets_of
+from pipelines.engine.run.holding import Owner, Volumes, check_shared, held, secrets_of
 from pipelines.engine.run.lent import Plug
 from pipelines.engine.run.nesting import Nesting
 from pipelines.engine.run.plugs import Plugs
@@ -78,6 +78,7 @@ class Execs:
             ServiceFailed: a service that it is bound to did not start, or ended meanwhile.
         """
         root = output(inputs[0], op.inputs[0].output)
+        check_shared(op)
         async with (
             self.services.bound(op.services) as bound,
             held(self.volumes, op, root, self.owner) as volumes,

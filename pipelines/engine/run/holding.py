@@ -8,13 +8,14 @@ from typing import Protocol
 
 from anyio import to_thread
 
+from pipelines.engine.errors import SandboxError
 from pipelines.engine.events import Events
-from pipelines.engine.op import CacheMount, CacheVolume, Exec, SecretMount
+from pipelines.engine.op import CacheMount, CacheVolume, Exec, HostService, SecretMount
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.lent import Secrets
 from pipelines.engine.tree import Tree
 
-__all__ = ["Owner", "Volumes", "held", "secrets_of"]
+__all__ = ["Owner", "Volumes", "check_shared", "held", "secrets_of"]
 
 Owner = Callable[[str, Tree | Snapshot], str]
 """Spells an owner in numbers, as the users of a root filesystem have them."""
@@ -49,6 +50,30 @@ async def held(
 def _order(volume: CacheVolume) -> tuple[str, str, int]:
     """Sort by name, and of several ways to share one volume the strictest first."""
     return volume.namespace, volume.key, ("LOCKED", "PRIVATE", "SHARED").index(volume.sharing)
+
+
+def check_shared(op: Exec) -> None:
+    """Refuse a command that would wait for ever for a volume that its own service holds.
+
+    Raises:
+        SandboxError: one of the two mounts it LOCKED.
+    """
+    own = {(v.namespace, v.key): v.sharing for v in _volumes(op)}
+    for binding in op.services:
+        if isinstance(binding.service, HostService):
+            continue
+        for volume in _volumes(binding.service.process):
+            ways = {volume.sharing, own.get((volume.namespace, volume.key), "PRIVATE")}
+            if "LOCKED" in ways and "PRIVATE" not in ways:
+                raise SandboxError(
+                    f"cache volume {volume.key!r} is mounted by a command and by its service "
+                    f"{binding.alias!r}, and one of them wants it LOCKED: the command would wait "
+                    "for ever; mount it SHARED in both"
+                )
+
+
+def _volumes(op: Exec) -> list[CacheVolume]:
+    return [mount.volume for mount in op.mounts if isinstance(mount, CacheMount)]
 
 
 async def secrets_of(op: Exec, events: Events) -> Secrets:
