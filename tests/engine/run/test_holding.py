@@ -27,7 +27,7 @@ def command(sharing, services=()):
 def test_a_volume_that_the_own_service_holds_is_not_waited_for(own, service, refused):
     op = command(own, (Binding("db", Service(command(service), "s1")),))
     if refused:
-        with pytest.raises(SandboxError, match=r"'go' .* service 'db' .* wait for ever"):
+        with pytest.raises(SandboxError, match=r"'go' .* service 'db', .* wait for ever"):
             check_shared(op)
     else:
         check_shared(op)
