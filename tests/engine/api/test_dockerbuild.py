@@ -367,3 +367,15 @@ def test_what_is_ignored_on_the_host_is_not_even_read(build):
     found = build("FROM scratch\nCOPY . /\n", _dockerignore="/node_modules\n", a="")
     source = found.rootfs.op.pieces[0].op.base.op
     assert source == ops.HostTree("/src", exclude=("node_modules",))
+
+
+@pytest.mark.parametrize("path", ["Dockerfile", "docker/Dockerfile"])
+def test_a_dockerfile_may_be_behind_a_link(ask, session, engine, tree, path):
+    from pipelines.engine.tree import Entry, Tree
+
+    directory = tree({"real/Dockerfile": "FROM alpine\nRUN linked\n"})
+    links = {"Dockerfile": "real/Dockerfile", "docker": "real"}
+    made = {name: Entry("link", 0o777, target=target) for name, target in links.items()}
+    engine.hosts["/src"] = Tree({**engine.hosts["/src"], **made})
+    asked = f'{{loadDirectoryFromID(id:"{directory}"){{dockerBuild(dockerfile:"{path}"){{id}}}}}}'
+    assert scripts(session.objects.find(ask(asked))) == ["linked"]

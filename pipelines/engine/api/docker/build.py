@@ -40,6 +40,8 @@ async def build(  # noqa: PLR0917  # they are the field's
         PathError: there is no such file. ImageError: a base can not be had.
     """
     text = await _text(session, it, dockerfile)
+    if text is None:  # it may be behind a link
+        text = await _text(session, it, dockerfile, alone=False)
     if text is None:
         raise PathError(
             f"dockerBuild: there is no {dockerfile} in the directory; name it with `dockerfile`"
@@ -57,11 +59,17 @@ async def build(  # noqa: PLR0917  # they are the field's
     return built.it
 
 
-async def _text(session: Session, it: Directory, path: str) -> str | None:
-    """Read a text file of the directory; None if there is none."""
+async def _text(session: Session, it: Directory, path: str, *, alone: bool = True) -> str | None:
+    """Read a text file of the directory; None if there is none.
+
+    `alone` spares reading the rest of a host directory; links are followed only without it.
+    """
     base, at = it.base, below(it, path)
-    if (whole := _of_host(it)) is not None and not is_pattern(at):
+    if alone and (whole := _of_host(it)) is not None and not is_pattern(at):
         base = Edge(replace(whole, include=(at,)))
+        entry = await session.engine.status(base, at, False)
+        if entry is not None and entry.kind == "link":
+            base = it.base
     entry = await session.engine.status(base, at, True)
     if entry is None or entry.kind != "file":
         return None
