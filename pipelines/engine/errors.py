@@ -7,6 +7,8 @@
     │   └── DockerfileError     a Dockerfile is wrong: file, line and what is wrong there
     ├── PathError           a path is missing, is of another kind, or leaves its root
     ├── SourceError         a host path, archive or reference can not be read
+    │   ├── SourceUnreachable   a git or web server did not answer, also after retries
+    │   ├── SourceMismatch      a download is not what its checksum says
     │   └── LockError           pipelines.lock is damaged, or does not have what it must
     ├── ImageError          an image can not be resolved, assembled or parsed
     │   └── RegistryError       a registry refused, failed, or answered nonsense
@@ -43,6 +45,8 @@ __all__ = [
     "SandboxError",
     "ServiceFailed",
     "SourceError",
+    "SourceMismatch",
+    "SourceUnreachable",
     "StoreError",
     "StoreFull",
     "UnsupportedField",
@@ -134,6 +138,18 @@ class SourceError(EngineError):
     """A host path, an archive or a reference can not be read."""
 
     code = "SOURCE_ERROR"
+
+
+class SourceUnreachable(SourceError):
+    """A git or web server did not answer, or not usefully, also after retries."""
+
+    code = "SOURCE_UNREACHABLE"
+
+
+class SourceMismatch(SourceError):
+    """A download is not what its checksum says."""
+
+    code = "SOURCE_MISMATCH"
 
 
 class LockError(SourceError):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
-from pipelines.engine.errors import QueryError, SourceError
+from pipelines.engine.errors import QueryError, SourceError, SourceMismatch, SourceUnreachable
 
 __all__ = [
     "REDIRECTS",
@@ -32,6 +32,7 @@ __all__ = [
 
 REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
+_FINAL = frozenset({400, 401, 403, 404, 405, 406, 407, 410, 416})
 _SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
 _RANGE = r"bytes (\d+)-\d+/(\d+|\*)"
 
@@ -62,10 +63,10 @@ class Checksum:
         """Compare with what was received.
 
         Raises:
-            SourceError: it is something else.
+            SourceMismatch: it is something else.
         """
         if digest != self.hex:
-            raise SourceError(
+            raise SourceMismatch(
                 f"http: {shown(url)} gave {self.algorithm}:{digest}, expected "
                 f"{self.algorithm}:{self.hex}; if the file was meant to change, put the new digest "
                 "into the pipeline"
@@ -199,4 +200,5 @@ def explain(url: str, status: int, *, authorized: bool) -> SourceError:
         way = "check the address; servers also say this of what needs credentials"
     else:
         way = "try again later, or ask the server's owner"
-    return SourceError(f"http: {shown(url)} answered {status}; {way}")
+    text = f"http: {shown(url)} answered {status}; {way}"
+    return SourceError(text) if status in _FINAL else SourceUnreachable(text)

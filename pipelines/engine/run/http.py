@@ -27,7 +27,7 @@ from anyio import to_thread
 
 from pipelines.engine import web
 from pipelines.engine.digest import digest_json
-from pipelines.engine.errors import ContentMissing, SourceError
+from pipelines.engine.errors import ContentMissing, SourceError, SourceUnreachable
 from pipelines.engine.images.registry.retry import Attempts, Patience
 from pipelines.engine.images.registry.transport import (
     Http,
@@ -214,7 +214,7 @@ class HttpSources:
                     attempts.progressed()
                 loopback = is_loopback(web.origin(url)[1])
                 if not attempts.again_after_fault(fault, loopback=loopback):
-                    raise SourceError(
+                    raise SourceUnreachable(
                         f"http: {web.shown(url)} can not be had: {fault}; check the network, the "
                         "proxy and the address, or give its checksum: what is cached needs nobody"
                     ) from fault

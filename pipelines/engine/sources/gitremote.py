@@ -28,7 +28,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from pipelines.engine.errors import SourceError
+from pipelines.engine.errors import SourceError, SourceUnreachable
 from pipelines.engine.op import GitAccess
 from pipelines.engine.refs import Refs, object_format
 from pipelines.engine.sources import gitprogram
@@ -269,7 +269,9 @@ class _NoObject(SourceError):
 
 def _error(access: GitAccess, what: str, fault: Fault) -> SourceError:
     text = f"git: can not {what} {access.remote.url}: {fault.said}; {fault.advice}"
-    return _NoObject(text, fault) if fault.kind == "no-object" else SourceError(text)
+    if fault.kind == "no-object":
+        return _NoObject(text, fault)
+    return SourceUnreachable(text) if fault.kind in {"transient", "tls"} else SourceError(text)
 
 
 def _gone(url: str, commit: str, ref: str, fault: Fault) -> str:

@@ -8,7 +8,7 @@ import shutil
 import anyio
 import pytest
 
-from pipelines.engine.errors import SourceError
+from pipelines.engine.errors import SourceError, SourceUnreachable
 from pipelines.engine.op import GitAccess, GitTree, SecretRef
 from pipelines.engine.remote import parse
 from pipelines.engine.run.git import GitSources
@@ -222,7 +222,7 @@ async def test_a_server_that_stays_down_is_an_error(look, repository, tmp_path):
     with serving(tmp_path / "served") as server:
         here = look()
         server.fail = [503] * 9
-        with pytest.raises(SourceError, match=r"503.*tried again without success"):
+        with pytest.raises(SourceUnreachable, match=r"503.*tried again without success"):
             await here.refs(access(f"{server.url}/one"))
         assert server.asked.total() == 3
 

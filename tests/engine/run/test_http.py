@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from pipelines.engine.errors import SourceError
+from pipelines.engine.errors import SourceError, SourceMismatch, SourceUnreachable
 from pipelines.engine.images.registry.retry import Patience
 from pipelines.engine.images.registry.transport import Http
 from pipelines.engine.op import HttpFile, HttpSource, SecretRef
@@ -117,7 +117,7 @@ async def test_with_its_checksum_a_cached_body_needs_nobody(look, server):
 async def test_a_wrong_checksum_keeps_nothing(look, server, layout, algorithm):
     server.pages["/f"] = Reply(body=BODY)
     wrong = f"{algorithm}:" + hashlib.new(algorithm, b"other").hexdigest()
-    with pytest.raises(SourceError, match="expected " + wrong):
+    with pytest.raises(SourceMismatch, match="expected " + wrong):
         await look().body(HttpSource(f"{server.url}/f", wrong))
     assert [p for p in layout.files.rglob("*") if p.is_file()] == []
     assert not layout.http.exists() or list(layout.http.iterdir()) == []
@@ -171,13 +171,13 @@ async def test_later_is_heeded(look, server, slept):
 
 async def test_a_server_that_stays_down_is_an_error(look, server):
     server.next = [Reply(503)] * 9
-    with pytest.raises(SourceError, match=r"/f answered 503; try again later"):
+    with pytest.raises(SourceUnreachable, match=r"/f answered 503; try again later"):
         await look().body(HttpSource(f"{server.url}/f?sig=hidden"))
     assert len(server.asked) == 5
 
 
 async def test_nobody_there_is_an_error(look):
-    with pytest.raises(SourceError, match="connection refused; check the network"):
+    with pytest.raises(SourceUnreachable, match="connection refused; check the network"):
         await look().body(HttpSource("http://127.0.0.1:1/f"))
 
 
