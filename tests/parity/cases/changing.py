@@ -163,3 +163,8 @@ async def a_conflict_may_be_decided(given: Given):
     one, two = (it.with_new_file("edited", text).changes(it) for text in ("x\n", "y\n"))
     theirs = dagger.ChangesetMergeConflict.PREFER_THEIRS
     return await one.with_changeset(two, on_conflict=theirs).after().file("edited").contents()
+
+
+@case(C + "sync", C + "isEmpty", gives=False)
+async def a_synced_changeset_goes_on(given: Given):
+    return await (await changes(given).sync()).is_empty()

@@ -180,3 +180,13 @@ async def a_socket_of_the_host_is_taken_away(given: Given):
     of_host = given.dag.host().unix_socket("/run/none")
     it = given.box.with_unix_socket("/run/s", of_host).without_unix_socket("/run/s")
     return await it.with_exec(["sh", "-c", "test -S /run/s || echo gone"]).stdout()
+
+
+@case("Address.socket", "Container.withUnixSocket", gives="socket\n")
+async def an_address_leads_to_a_socket(given: Given):
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{short}/s")
+        listening.listen()
+        found = given.dag.address(f"unix://{short}/s").socket()
+        it = given.box.with_unix_socket("/run/s", found)
+        return await it.with_exec(["stat", "-c", "%F", "/run/s"]).stdout()

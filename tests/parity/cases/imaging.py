@@ -256,3 +256,11 @@ async def a_path_exports_an_image_into_a_layout(given: Given):
             await given.box.export_image(f"{given.path}/images:{tag}")
     rows = json.loads((given.path / "images/index.json").read_text())["manifests"]
     return sorted(row["annotations"][REF_NAME] for row in rows)
+
+
+@case(C + "withoutAnnotation", C + "withAnnotation", gives={"kept": "1"})
+async def an_annotation_is_taken_away(given: Given):
+    path = str(given.path / "image.tar")
+    it = given.box.with_annotation("kept", "1").with_annotation("gone", "2")
+    await it.without_annotation("gone").export(path)
+    return manifest(path).get("annotations")

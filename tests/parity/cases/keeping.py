@@ -26,3 +26,33 @@ async def the_policy_is_told(given: Given):
         await cache.reserved_space() >= 0,
         await cache.target_space() >= 0,
     ]
+
+
+@case("Engine.clients", gives=True)
+async def this_session_is_a_client_of_the_engine(given: Given):
+    return len(await given.dag.engine().clients()) >= 1
+
+
+@case(
+    "EngineCacheEntrySet.entries", "EngineCacheEntrySet.diskSpaceBytes",
+    "EngineCacheEntry.diskSpaceBytes", "EngineCacheEntry.activelyUsed",
+    "EngineCacheEntry.createdTimeUnixNano", "EngineCacheEntry.mostRecentUseTimeUnixNano",
+    "EngineCacheEntry.description", "EngineCacheEntry.recordType", "EngineCacheEntry.recordTypes",
+    "EngineCacheEntry.dagqlCall",
+    gives=[True, int, bool, True, True, str, str, list, str],
+)  # fmt: skip
+async def what_is_kept_is_described(given: Given):
+    await given.sh("echo kept").sync()
+    found = given.dag.engine().local_cache().entry_set()
+    one = (await found.entries())[0]
+    return [
+        await found.disk_space_bytes() > 0,
+        type(await one.disk_space_bytes()),
+        type(await one.actively_used()),
+        await one.created_time_unix_nano() > 0,
+        await one.most_recent_use_time_unix_nano() >= 0,
+        type(await one.description()),
+        type(await one.record_type()),
+        type(await one.record_types()),
+        type(await one.dagql_call()),
+    ]

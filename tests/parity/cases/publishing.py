@@ -85,3 +85,12 @@ async def a_registry_that_knows_nobody_gives_nothing(given: Given):
         it = given.dag.container().with_registry_auth(registry.host, "bob", secret)
         it = it.without_registry_auth(registry.host)
         return await it.from_(f"{registry.host}/lib/app:1").sync()
+
+
+@case("Address.container", C + "publish", needs=NEEDS, gives="1")
+async def an_address_leads_to_an_image(given: Given):
+    made = given.dag.container().with_rootfs(given.dag.directory().with_new_file("f", "1"))
+    with FakeRegistry() as registry:
+        await made.publish(f"{registry.host}/lib/app:1")
+        found = given.dag.address(f"{registry.host}/lib/app:1").container()
+        return await found.file("/f").contents()

@@ -5,6 +5,8 @@ import socket
 import dagger
 
 from tests.parity.case import Differs, Fails, Given, case
+from tests.webserver import Reply
+from tests.webserver import web as host_web
 
 C, S = "Container.", "Service."
 
@@ -99,15 +101,12 @@ async def a_tunnel_leads_to_a_service(given: Given):
 
 @case("Host.service", C + "withServiceBinding", gives="from the host")
 async def a_service_of_the_host_is_reached(given: Given):
-    from tests.webserver import Reply
-    from tests.webserver import web as host_web
-
     with host_web() as server:
         server.pages["/f"] = Reply(body=b"from the host")
         port = int(server.url.rpartition(":")[2])
-        forward = dagger.PortForward(backend=port, frontend=80)
+        forward = dagger.PortForward(backend=port, frontend=8000)
         it = given.box.with_service_binding("host", given.dag.host().service([forward]))
-        return await it.with_exec(["wget", "-qO-", "http://host/f"]).stdout()
+        return await it.with_exec(["wget", "-qO-", "http://host:8000/f"]).stdout()
 
 
 @case(C + "asService", C + "withServiceBinding", gives="fresh\n")
@@ -126,3 +125,19 @@ async def a_bound_command_is_not_run_again(given: Given):
         ran = it.with_exec(["sh", "-c", "head -c8 /dev/urandom | od -An -tx1"])
         answers.append(await ran.stdout())
     return answers[0] == answers[1]
+
+
+@case(S + "sync", S + "hostname", gives=True)
+async def a_synced_service_goes_on(given: Given):
+    service = await web(given).as_service().sync()
+    return len(await service.hostname()) > 0
+
+
+@case("Address.service", C + "withServiceBinding", gives="from the host")
+async def an_address_leads_to_a_service_of_the_host(given: Given):
+    with host_web() as server:
+        server.pages["/f"] = Reply(body=b"from the host")
+        port = server.url.rpartition(":")[2]
+        service = given.dag.address(f"tcp://127.0.0.1:{port}").service()
+        it = given.box.with_service_binding("host", service)
+        return await it.with_exec(["wget", "-qO-", f"http://host:{port}/f"]).stdout()
