@@ -13,7 +13,7 @@ demo: ## Test the example service and build it for six platforms
 	@$(PY) -m ci.binaries examples/go_service/dist 6
 
 test: ## Run every test (ARGS="-k name" narrows)
-	@ci/debian uidmap busybox-static qemu-user-static git git-lfs openssh-server docker-registry skopeo umoci docker.io slirp4netns mmdebstrap postgresql
+	@ci/debian uidmap busybox-static qemu-user-static git git-lfs openssh-server docker-registry skopeo umoci slirp4netns mmdebstrap
 	@ci/venv dev
 	$(PY) -m pytest $(if $(CI),-p ci.sandbox_ran) $(ARGS)
 
