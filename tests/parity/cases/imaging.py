@@ -222,7 +222,6 @@ async def publishing_gives_the_address_with_the_digest(given: Given):
 
 @case(
     C + "publish",
-    C + "from",
     "Host.service",
     gives=["1", True],
     differs=Differs(
