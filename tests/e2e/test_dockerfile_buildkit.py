@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
@@ -94,7 +95,9 @@ def bench(docker, tmp_path_factory):
         async with connect(engine="embedded") as dag:
             await dag.container().from_("busybox").export(str(root / "base.tar"))
 
-    anyio.run(base)
+    # In a thread: other tests' fixtures may have a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(anyio.run, base).result()
     docker.load(root / "base.tar", "busybox:latest")
     yield root
     remove(root / "cache")
@@ -117,7 +120,9 @@ def golang(docker, bench):
         async with connect(engine="embedded") as dag:
             await dag.container().from_(f"golang:{version}").export(str(bench / "go.tar"))
 
-    anyio.run(base)
+    # In a thread: other tests' fixtures may have a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(anyio.run, base).result()
     docker.load(bench / "go.tar", f"golang:{version}")
     (bench / "go.tar").unlink()
     return version

@@ -170,8 +170,10 @@ class Volumes:
             _give(draft, int(uid), int(gid or uid))
         crashpoint("volume.filled")
         meta = {"key": volume.key, "namespace": volume.namespace, "made": time.time()}
-        (home / "meta.json.new").write_text(json.dumps(meta))
-        (home / "meta.json.new").rename(home / "meta.json")
+        # Copies are made under locks of their own, so at once: each has a draft of its own.
+        described = home / f"{data.name}.meta.new"
+        described.write_text(json.dumps(meta))
+        described.rename(home / "meta.json")
         draft.rename(data)
         crashpoint("volume.made")
 
