@@ -210,7 +210,7 @@ async def a_tag_chooses_an_image_of_an_archive(given: Given):
     return await it.file("/w/f").contents()
 
 
-@case(C + "publish", gives=[True, True, 71], needs=("docker-registry",))
+@case(C + "publish", gives=[True, True, 71], needs=("docker-registry", "loopback"))
 async def publishing_gives_the_address_with_the_digest(given: Given):
     with real_registry(given.path / "registry") as registry:
         address = f"{registry.host}/team/app:1"
