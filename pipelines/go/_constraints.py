@@ -8,7 +8,7 @@ Source: `go help buildconstraint`; `go/build` (`goodOSArchFile`, `matchTag`) and
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines._platform import Platform
@@ -165,18 +165,27 @@ _Parsed = tuple[bool | None, list[str]]
 
 
 def _either(tokens: list[str], tags: Tags) -> _Parsed:
-    value, rest = _both(tokens, tags)
-    while rest[0] == "||":
-        other, rest = _both(rest[1:], tags)
-        value = True if True in (value, other) else None if None in (value, other) else False
-    return value, rest
+    return _joined(tokens, tags, "||", _both, decisive=True)
 
 
 def _both(tokens: list[str], tags: Tags) -> _Parsed:
-    value, rest = _one(tokens, tags)
-    while rest[0] == "&&":
-        other, rest = _one(rest[1:], tags)
-        value = False if False in (value, other) else None if None in (value, other) else True
+    return _joined(tokens, tags, "&&", _one, decisive=False)
+
+
+def _joined(
+    tokens: list[str],
+    tags: Tags,
+    operator: str,
+    operand: Callable[[list[str], Tags], _Parsed],
+    *,
+    decisive: bool,
+) -> _Parsed:
+    """Join operands: one that is `decisive` decides, else one that is not known does."""
+    value, rest = operand(tokens, tags)
+    while rest[0] == operator:
+        other, rest = operand(rest[1:], tags)
+        values = (value, other)
+        value = decisive if decisive in values else None if None in values else not decisive
     return value, rest
 
 
