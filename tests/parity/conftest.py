@@ -20,12 +20,12 @@ from tests.webserver import Reply, web
 VARIABLES = ("_EXPERIMENTAL_DAGGER_RUNNER_HOST", "_EXPERIMENTAL_DAGGER_CLI_BIN")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest) -> str:
     asked = str(request.config.getoption("--engine"))
     if asked == "dagger" and (unset := [name for name in VARIABLES if not os.environ.get(name)]):
@@ -33,7 +33,7 @@ def engine(request: pytest.FixtureRequest) -> str:
     return asked
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give the embedded engine a store of its own; check it and the machine at the end."""
     if engine != "embedded":
@@ -54,13 +54,13 @@ def store(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def dag(engine: str, store: None) -> AsyncIterator[dagger.Client]:
     async with connect(engine=engine) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def box(dag: dagger.Client, tmp_path_factory: pytest.TempPathFactory) -> dagger.Container:
     program = busybox()
     if program is None:
@@ -92,7 +92,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def loopback(dag: dagger.Client) -> bool:
     """Tell whether the engine reaches servers of this test run: one in a container does not."""
     with web() as server:
