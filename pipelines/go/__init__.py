@@ -18,7 +18,7 @@ done.
 from pipelines.go._caches import MODULES, caches
 from pipelines.go._checks import generate, lint, tidy, vet, vulncheck
 from pipelines.go._closure import Inputs
-from pipelines.go._commands import build, test
+from pipelines.go._commands import build
 from pipelines.go._env import base, env
 from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
@@ -26,6 +26,8 @@ from pipelines.go._project import Project, inspect, targets, version
 from pipelines.go._report import TestsFailed, report
 from pipelines.go._reproducible import reproducible
 from pipelines.go._target import environment
+from pipelines.go._test import test
+from pipelines.go._testing import Testing
 from pipelines.go._tools import tool
 from pipelines.go._universal import universal
 
@@ -34,6 +36,7 @@ __all__ = [
     "Inputs",
     "Project",
     "Target",
+    "Testing",
     "TestsFailed",
     "base",
     "build",

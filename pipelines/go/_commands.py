@@ -1,5 +1,4 @@
-"""Go's commands."""
-# ruff: noqa: PT028 - `test` is no test
+"""Building, and which part of a source a command of Go's reads."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
@@ -12,13 +11,13 @@ from pipelines.go._env import env
 from pipelines.go._inputs import inputs as input_set
 from pipelines.go._inputs import narrowed
 from pipelines.go._project import inspect
-from pipelines.go._target import OUT, go_build, go_test, ldflags_with
+from pipelines.go._target import OUT, go_build, ldflags_with
 
-__all__ = ["Setup", "build", "part_of", "test"]
+__all__ = ["Setup", "build", "part_of"]
 
 
 class Setup(TypedDict, total=False):
-    """The keyword arguments that `build` and `test` pass on to `env`."""
+    """The keyword arguments that commands pass on to `env`."""
 
     version: str
     module: str
@@ -73,48 +72,6 @@ async def build(
     part = await part_of(source, platform, packages, tags, inputs, setup)
     container = await env(source, platform, inputs=part, **setup)
     return mark_forced(knowing_its_id(await container.with_exec(command).directory(OUT).sync()))
-
-
-async def test(
-    source: dagger.Directory,
-    *packages: str,
-    tags: Sequence[str] = (),
-    trimpath: bool = True,
-    run: str = "",
-    flags: Sequence[str] = (),
-    inputs: Sequence[str] = (),
-    **setup: Unpack[Setup],
-) -> str:
-    """Run the tests of packages, by default of all; give what `go test` printed.
-
-    Args:
-        source: The repository. Its `.git` is left out.
-        packages: Packages or patterns; by default `./...`.
-        tags: Build tags.
-        trimpath: Test what `build` builds. Tests that look for their own source file by its path
-            (`runtime.Caller`) need `trimpath=False`.
-        run: Only tests whose names match this regular expression.
-        flags: More flags of `go test`, such as `-short`, `-count=1`, `-v`.
-        inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**`
-            for the whole source.
-        setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
-
-    Raises:
-        dagger.ExecError: a test failed; `stdout` has its output, `stderr` the compiler's lines.
-        SourceError: there is no go.mod, or no version in it.
-    """
-    command = go_test(
-        packages or ("./...",),
-        tags=tags,
-        trimpath=trimpath,
-        race=setup.get("race", False),
-        run=run,
-        flags=flags,
-    )
-    every = packages or ("./...",)
-    part = await part_of(source, None, every, tags, inputs, setup, tests=True, flags=flags)
-    container = await env(source, inputs=part, **setup)
-    return await container.with_exec(command).stdout()
 
 
 async def part_of(  # noqa: PLR0917

@@ -13,20 +13,20 @@ Theory of operation
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Unpack
+from collections.abc import AsyncIterator, Iterator
+from typing import Unpack
 
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
 from pipelines._memo import mark_forced
 from pipelines._spans import note
-from pipelines.go._commands import Setup, part_of
-from pipelines.go._env import env
 from pipelines.go._junit import junit
 from pipelines.go._results import Package, Results, Test, parse
 from pipelines.go._survey import module_of
-from pipelines.go._target import OUT, go_test
+from pipelines.go._target import OUT
+from pipelines.go._test import ready
+from pipelines.go._testing import Choices, Testing
 
 __all__ = ["TestsFailed", "report"]
 
@@ -71,14 +71,9 @@ class TestsFailed(StageFailed):
 async def report(
     source: dagger.Directory,
     *packages: str,
-    tags: Sequence[str] = (),
-    trimpath: bool = True,
-    run: str = "",
-    flags: Sequence[str] = (),
-    inputs: Sequence[str] = (),
     coverage: bool = True,
     rerun: int = 0,
-    **setup: Unpack[Setup],
+    **options: Unpack[Testing],
 ) -> dagger.Directory:
     """Run the tests of packages, by default of all; give a directory of reports.
 
@@ -88,34 +83,26 @@ async def report(
     Args:
         source: The repository. Its `.git` is left out.
         packages: Packages or patterns; by default `./...`.
-        tags: Build tags.
-        trimpath: Test what `build` builds.
-        run: Only tests whose names match this regular expression.
-        flags: More flags of `go test`, such as `-short`, `-timeout=5m`.
-        inputs: Patterns of files that the tests read and that are not found (`go.inputs`).
         coverage: Whether to measure coverage.
         rerun: How often to run failed tests again; what passes then is flaky and fails nothing.
-        setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
+        options: The arguments of `test`.
 
     Raises:
         TestsFailed: tests failed, or packages could not be built; the message names them.
         dagger.ExecError: Go did not come to run tests.
     """
+    chosen = Choices.of(options)
     every = packages or ("./...",)
-    part = await part_of(source, None, every, tags, inputs, setup, tests=True, flags=flags)
-    container = _equipped(await env(source, inputs=part, **setup))
-    module = await module_of(source, setup.get("module", "."))
-    shared: dict[str, Any] = {"tags": tags, "trimpath": trimpath, "race": setup.get("race", False)}
+    container = _equipped(await ready(source, every, chosen))
+    module = await module_of(source, chosen.module)
     more = [f"-coverprofile={OUT}/{COVERAGE}"] if coverage else []
-    first = go_test(every, run=run, flags=["-json", *more, *flags], **shared)
-    files, failure = await _run(container, first)
+    files, failure = await _run(container, chosen.command(every, "-json", *more))
     results = await _read(container, files, module)
     if failure is not None and not results.packages:
         raise failure
     for _ in range(rerun if failure is not None else 0):
         for path, pattern in _again(results):
-            again = ["-json", "-count=1", *flags]
-            command = go_test([path], run=pattern, flags=again, **shared)
+            command = chosen.command([path], "-json", "-count=1", run=pattern)
             results = results.merged(await _once_more(container, command, module))
     return _finished(files, results, failed=failure is not None)
 

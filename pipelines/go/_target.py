@@ -9,7 +9,7 @@ from pipelines._errors import UsageError
 from pipelines._platform import Platform
 from pipelines._targets import VARIANTS
 
-__all__ = ["environment", "go_build", "go_test", "ldflags_with"]
+__all__ = ["OUT", "environment", "go_build", "ldflags_with", "shared_flags"]
 
 OUT = "/out"
 
@@ -75,7 +75,7 @@ def go_build(
     return [
         "go",
         "build",
-        *_shared_flags(tags, trimpath=trimpath, race=race),
+        *shared_flags(tags, trimpath=trimpath, race=race),
         *([f"-ldflags={ldflags}"] if ldflags else []),
         "-o",
         f"{OUT}/{output}{exe}",
@@ -83,27 +83,8 @@ def go_build(
     ]
 
 
-def go_test(
-    packages: Sequence[str],
-    *,
-    tags: Sequence[str] = (),
-    trimpath: bool = True,
-    race: bool = False,
-    run: str = "",
-    flags: Sequence[str] = (),
-) -> list[str]:
-    """Spell `go test`."""
-    return [
-        "go",
-        "test",
-        *_shared_flags(tags, trimpath=trimpath, race=race),
-        *([f"-run={run}"] if run else []),
-        *flags,
-        *packages,
-    ]
-
-
-def _shared_flags(tags: Sequence[str], *, trimpath: bool, race: bool) -> list[str]:
+def shared_flags(tags: Sequence[str], *, trimpath: bool, race: bool) -> list[str]:
+    """Spell the flags that building and testing share."""
     # -buildvcs=false: a commit id in the binary would make every commit a different build.
     return [
         *(["-trimpath"] if trimpath else []),

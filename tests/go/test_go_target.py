@@ -5,7 +5,7 @@ import pytest
 from pipelines import Platform, UsageError
 from pipelines._targets import VARIANTS
 from pipelines.go._caches import caches
-from pipelines.go._target import environment, go_build, go_test, ldflags_with
+from pipelines.go._target import environment, go_build, ldflags_with
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,6 @@ def test_every_option_is_a_flag():
 def test_an_output_is_a_name():
     with pytest.raises(UsageError, match="not a path"):
         go_build(["."], output="../x")
-
-
-def test_tests_take_flags_before_packages():
-    assert go_test(["./..."], run="TestX", flags=["-short"]) == [
-        "go", "test", "-trimpath", "-buildvcs=false", "-run=TestX", "-short", "./...",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""The choices that tests can be run with, and how `go test` spells them. Pure functions."""
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines._errors import UsageError
+from pipelines.go._commands import Setup
+from pipelines.go._target import shared_flags
+
+__all__ = ["Choices", "Testing", "limit_of"]
+
+
+class Testing(Setup, total=False):
+    """The keyword arguments that `test` and `report` share; those of `env` are among them.
+
+    run, skip: Only tests, or no tests, whose names match this regular expression.
+    count: How often each test runs; any number but 0 makes Go ignore its cache of results.
+    short: Whether tests that ask for it (`testing.Short`) make it short.
+    timeout: Seconds that the tests of one package may take; Go's own limit is 600. Or a mapping
+        from patterns of packages to seconds, of which the longest that matches counts. A package
+        that takes longer fails and is reported as timed out; the others go on.
+    tags: Build tags.
+    trimpath: Test what `build` builds, which is the default. Tests that look for their own source
+        file by its path (`runtime.Caller`) need `trimpath=False`.
+    flags: More flags of `go test`, such as `-parallel=4`.
+    inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**` for
+        the whole source.
+    """
+
+    run: str
+    skip: str
+    count: int
+    short: bool
+    timeout: float | Mapping[str, float] | None
+    tags: Sequence[str]
+    trimpath: bool
+    flags: Sequence[str]
+    inputs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was chosen; `setup` is what is `env`'s."""
+
+    run: str = ""
+    skip: str = ""
+    count: int = 0
+    short: bool = False
+    timeout: float | Mapping[str, float] | None = None
+    tags: tuple[str, ...] = ()
+    trimpath: bool = True
+    flags: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    setup: Setup = field(default_factory=Setup)
+
+    @classmethod
+    def of(cls, options: Testing) -> "Choices":
+        """Read the keyword arguments of `test`.
+
+        Raises:
+            UsageError: a number can not be.
+        """
+        own = cls.__slots__
+        rest: Setup = {k: v for k, v in options.items() if k not in own}  # type: ignore[assignment]
+        chosen = cls(
+            run=options.get("run", ""),
+            skip=options.get("skip", ""),
+            count=options.get("count", 0),
+            short=options.get("short", False),
+            timeout=options.get("timeout"),
+            tags=tuple(options.get("tags", ())),
+            trimpath=options.get("trimpath", True),
+            flags=tuple(options.get("flags", ())),
+            inputs=tuple(options.get("inputs", ())),
+            setup=rest,
+        )
+        if chosen.count < 0:
+            raise UsageError(f"count is how often each test runs; got {chosen.count}")
+        for seconds in chosen.limits.values():
+            if not seconds > 0:
+                raise UsageError(f"timeout is seconds, more than 0; got {seconds!r}")
+        return chosen
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Seconds by pattern; the pattern "..." is every package."""
+        if self.timeout is None:
+            return {}
+        return self.timeout if isinstance(self.timeout, Mapping) else {"...": self.timeout}
+
+    @property
+    def module(self) -> str:
+        """The directory of the module that the tests are in."""
+        return self.setup.get("module", ".")
+
+    def command(
+        self, packages: Sequence[str], *more: str, run: str = "", seconds: float | None = None
+    ) -> list[str]:
+        """Spell `go test`; `run` and `seconds` stand in for what was chosen for all packages."""
+        race = self.setup.get("race", False)
+        seconds = self.limits.get("...") if seconds is None else seconds
+        run = run or self.run
+        return [
+            "go",
+            "test",
+            *shared_flags(self.tags, trimpath=self.trimpath, race=race),
+            *([f"-run={run}"] if run else []),
+            *([f"-skip={self.skip}"] if self.skip else []),
+            *([f"-count={self.count}"] if self.count else []),
+            *(["-short"] if self.short else []),
+            *([f"-timeout={round(seconds * 1000)}ms"] if seconds else []),
+            *more,
+            *self.flags,
+            *packages,
+        ]
+
+
+def limit_of(directory: str, limits: Mapping[str, float], module: str = ".") -> float | None:
+    """Find the seconds of a package, given its directory in the source; None without a rule.
+
+    limit_of("slow/db", {"...": 60, "./slow/...": 600}) == 600
+    """
+    matching = [pattern for pattern in limits if _matches(directory, pattern, module)]
+    return limits[max(matching, key=_narrow)] if matching else None
+
+
+def _narrow(pattern: str) -> tuple[int, bool]:
+    return len(pattern.removesuffix("...").rstrip("/")), not pattern.endswith("...")
+
+
+def _matches(directory: str, pattern: str, module: str) -> bool:
+    above = pattern.removesuffix("...").rstrip("/") or "."
+    at = posixpath.normpath(posixpath.join(module, above))
+    if not pattern.endswith("..."):
+        return directory == at
+    return at in {".", directory} or directory.startswith(f"{at}/")

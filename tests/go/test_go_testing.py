@@ -1,0 +1,56 @@
+"""From the choices of a test run to the flags of `go test`."""
+
+import pytest
+
+from pipelines import UsageError
+from pipelines.go._testing import Choices, limit_of
+
+
+def command(**options):
+    return Choices.of(options).command(["./..."])
+
+
+def test_tests_are_what_is_built_by_default():
+    assert command() == ["go", "test", "-trimpath", "-buildvcs=false", "./..."]
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"run": "TestX"}, "-run=TestX"),
+        ({"skip": "Slow"}, "-skip=Slow"),
+        ({"count": 3}, "-count=3"),
+        ({"short": True}, "-short"),
+        ({"timeout": 1.5}, "-timeout=1500ms"),
+        ({"timeout": {"...": 60, "./slow": 600}}, "-timeout=60000ms"),
+        ({"tags": ["a", "b"]}, "-tags=a,b"),
+        ({"race": True}, "-race"),
+        ({"flags": ["-parallel=2"]}, "-parallel=2"),
+    ],
+)
+def test_every_choice_is_one_flag_before_the_packages(options, flag):
+    assert set(command(**options)) - set(command()) == {flag}
+    assert command(**options)[-1] == "./..."
+
+
+def test_what_is_not_of_tests_is_of_the_environment():
+    assert Choices.of({"cgo": True, "short": True}).setup == {"cgo": True}
+
+
+@pytest.mark.parametrize("options", [{"count": -1}, {"timeout": 0}, {"timeout": {"./x": -1}}])
+def test_a_number_that_can_not_be_is_refused(options):
+    with pytest.raises(UsageError, match=r"got (-1|0)"):
+        Choices.of(options)
+
+
+@pytest.mark.parametrize(
+    ("directory", "seconds"),
+    [(".", 60), ("a", 60), ("slow", 600), ("slow/db", 600), ("slow/x", 5), ("slower", 60)],
+)
+def test_the_longest_pattern_that_matches_says_how_long_a_package_may_take(directory, seconds):
+    assert limit_of(directory, {"...": 60, "./slow/...": 600, "./slow/x": 5}) == seconds
+
+
+def test_patterns_of_packages_begin_at_the_module():
+    assert limit_of("api/slow", {"./slow": 600}, "api") == 600
+    assert limit_of("slow", {"./slow": 600}, "api") is None
