@@ -1,0 +1,10 @@
+"""Caches that travel: a fresh CI runner starts warm.
+
+    errors       what can be wrong with a cache; every one of them is a miss to whoever builds
+    transport    where bytes are kept: one protocol; `directory`, `s3`, `oci` speak it
+
+The package knows neither the engine nor the library: the engine's composition root and the
+commands bring them together.
+"""
+
+__all__: list[str] = []
