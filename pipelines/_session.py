@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from pipelines._errors import EngineUnavailable
+from pipelines._errors import EngineUnavailable, UsageError
 
 __all__ = ["Address", "Session", "command", "environment"]
 
@@ -54,6 +54,17 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
+def _check_caches(directory: Path) -> None:
+    """Refuse settings of travelling caches that the session would refuse, while words help."""
+    from pipelines.caches import settings
+
+    if settings.mentioned(directory, os.environ):
+        try:
+            settings.load(directory, os.environ)
+        except settings.SettingsError as exc:
+            raise UsageError(str(exc)) from exc
+
+
 class Session:
     """A running session process. `start` returns at once, `address` waits until it is ready."""
 
@@ -79,7 +90,12 @@ class Session:
 
         `listen` is called with every event, from two threads. `lock` says whether
         `pipelines.lock` must have every name that moves ("locked"), or counts nothing ("update").
+
+        Raises:
+            UsageError: `[tool.pipelines.cache]`, or a variable that overrides it, is wrong.
+            EngineUnavailable: the process can not be started.
         """
+        _check_caches(Path(workdir or "."))
         reading, writing = os.pipe()
         try:
             options = ["--events", str(writing), *(["--jobs", str(jobs)] if jobs else [])]

@@ -146,3 +146,9 @@ def test_an_object_loaded_by_its_id_is_not_asked_for_it_again(monkeypatch):
                 return len(engine.spans) - before
 
         assert anyio.run(main) == 0
+
+
+def test_wrong_settings_of_caches_are_a_usage_error_before_anything_starts(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.pipelines.cache]\nulr = "/mnt"\n')
+    with pytest.raises(UsageError, match="did you mean url"):
+        Session.start(workdir=tmp_path, program=["/does/not/exist"])
