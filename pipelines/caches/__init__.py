@@ -2,6 +2,7 @@
 
     errors       what can be wrong with a cache; every one of them is a miss to whoever builds
     settings     [tool.pipelines.cache] and PIPELINES_CACHE_*
+    signals      a CI's variables -> the scopes that a run may read and write
     transport    where bytes are kept: one protocol; `directory`, `s3`, `oci` speak it
 
 The package knows neither the engine nor the library: the engine's composition root and the
