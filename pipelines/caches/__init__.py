@@ -3,6 +3,9 @@
     errors       what can be wrong with a cache; every one of them is a miss to whoever builds
     settings     [tool.pipelines.cache] and PIPELINES_CACHE_*
     signals      a CI's variables -> the scopes that a run may read and write
+    policy       whether a restore is worth its time; watch gives one up that is not
+    metered      a transport that measures its link; shares, what a command takes of a run
+    ledger       what caches cost and saved, for `pipelines cache report`
     transport    where bytes are kept: one protocol; `directory`, `s3`, `oci` speak it
 
 The package knows neither the engine nor the library: the engine's composition root and the

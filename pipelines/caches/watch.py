@@ -1,0 +1,97 @@
+"""Giving up a restore that is projected to lose.
+
+What was spent on it is spent either way, so the question at every moment is whether the rest takes
+longer than the work that it saves. It is first asked after `PATIENCE` of that work: a lost
+restore then costs a few percent of it, and until then a slow link can not be told from a slow
+start. The faster of the mean and the latest rate counts, for links speed up.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from pipelines.caches.errors import OverBudget
+
+__all__ = ["Watch", "watched"]
+
+T = TypeVar("T")
+
+PATIENCE = 0.03
+SOONEST, LATEST = 0.1, 5.0  # bounds of the patience, in seconds
+WINDOWS = 3  # of the latest rate, in a patience
+
+
+class Watch:
+    """Judges a restore that is worth so many seconds by the bytes done and in all."""
+
+    def __init__(self, worth: float, clock: Callable[[], float]) -> None:
+        self._worth = worth
+        self._clock = clock
+        self._began = clock()
+        self._patience = min(max(worth * PATIENCE, SOONEST), LATEST)
+        self._done = self._total = 0
+        self._heard = self._began
+        self._mark = (self._began, 0)
+        self._latest = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take the news of a restore, and judge it.
+
+        Raises:
+            OverBudget: it is projected to lose.
+        """
+        now = self._clock()
+        if done > self._done:
+            self._heard = now
+        self._done, self._total = done, total
+        at, before = self._mark
+        if now - at >= self._patience / WINDOWS:
+            self._latest = (done - before) / (now - at)
+            self._mark = (now, done)
+        if reason := self.overdue():
+            raise OverBudget(reason)
+
+    def overdue(self) -> str:
+        """Say why the restore should be given up; empty if it should not. Needs no news."""
+        now = self._clock()
+        elapsed, silent = now - self._began, now - self._heard
+        if elapsed < self._patience or (self._total and self._done >= self._total):
+            return ""
+        so_far = f"{self._done} of {self._total} bytes came in {elapsed:.1f} s"
+        if not self._done or silent > max(self._worth, self._patience):
+            return f"{so_far}, none for {silent:.1f} s; the work takes {self._worth:.1f} s"
+        rate = max(self._done / elapsed, self._latest)
+        left = (self._total - self._done) / rate
+        if left <= self._worth:
+            return ""
+        return f"{so_far}, the rest would take {left:.1f} s; the work takes {self._worth:.1f} s"
+
+
+async def watched(watch: Watch, restore: Callable[[Watch], Awaitable[T]], every: float = 0.1) -> T:
+    """Run a restore that tells the watch its progress; cancel it when it is overdue.
+
+    Raises:
+        OverBudget: it is projected to lose, or nothing comes.
+    """
+    reason, failure, results = "", None, []
+
+    async def look(scope: anyio.CancelScope) -> None:
+        nonlocal reason
+        while True:
+            await anyio.sleep(every)
+            if reason := watch.overdue():
+                return scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(look, group.cancel_scope)
+        try:
+            results.append(await restore(watch))
+        except Exception as exc:  # noqa: BLE001 - raised below, out of the group
+            failure = exc
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if not results:
+        raise OverBudget(reason)
+    return results[0]

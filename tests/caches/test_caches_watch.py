@@ -1,0 +1,111 @@
+"""Giving up restores: early, for a reason, and never one that wins."""
+
+import anyio
+import pytest
+
+from pipelines.caches.errors import Damaged, OverBudget
+from pipelines.caches.watch import Watch, watched
+
+pytestmark = pytest.mark.anyio
+MB = 10**6
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def played(worth, total, rate, step=0.01):
+    """Restore at `rate(seconds)`; give the seconds it took, and whether it was given up."""
+    clock, done = Clock(), 0.0
+    watch = Watch(worth, clock)
+    while done < total:
+        clock.now += step
+        done = min(total, done + rate(clock.now) * step)
+        try:
+            watch(int(done), total)
+        except OverBudget:
+            return clock.now, True
+    return clock.now, False
+
+
+def test_a_restore_that_wins_ends():
+    assert played(100.0, 100 * MB, lambda _: 10 * MB) == (pytest.approx(10.0), False)
+
+
+@pytest.mark.parametrize("worth", [2.0, 10.0, 100.0])
+def test_a_restore_that_loses_is_given_up_after_a_few_percent_of_the_work(worth):
+    took, given_up = played(worth, 1000 * MB, lambda _: 1 * MB)
+    assert given_up
+    assert took <= 0.05 * worth + 0.011
+
+
+def test_a_slow_start_is_forgiven():
+    took, given_up = played(100.0, 500 * MB, lambda at: MB if at < 2 else 50 * MB)
+    assert not given_up
+    assert took < 15
+
+
+def test_a_link_that_gets_slow_is_given_up():
+    took, given_up = played(100.0, 1000 * MB, lambda at: 20 * MB if at < 10 else 10_000)
+    assert given_up
+    assert took < 100
+
+
+def test_the_end_of_a_restore_is_never_given_up():
+    clock = Clock()
+    watch = Watch(1.0, clock)
+    clock.now = 500.0
+    watch(100, 100)
+    assert not watch.overdue()
+
+
+def test_silence_is_judged_without_news():
+    clock = Clock()
+    watch = Watch(10.0, clock)
+    assert not watch.overdue()
+    clock.now = 0.5
+    assert "0 of 0 bytes" in watch.overdue()
+
+
+def test_a_stall_is_given_up():
+    clock = Clock()
+    watch = Watch(5.0, clock)
+    for _ in range(10):
+        clock.now += 0.1
+        watch(int(clock.now * 50 * MB), 60 * MB)
+    clock.now += 5.5
+    assert "none for 5.5 s" in watch.overdue()
+
+
+async def test_a_restore_that_ends_gives_its_result():
+    async def restore(watch):
+        watch(1, 1)
+        return "restored"
+
+    assert await watched(Watch(10.0, Clock()), restore) == "restored"
+
+
+async def test_a_restore_that_hangs_is_cancelled():
+    clock = Clock()
+    watch = Watch(1.0, clock)
+    clock.now = 60.0
+    with anyio.fail_after(10), pytest.raises(OverBudget, match="0 of 0 bytes"):
+        await watched(watch, lambda _: anyio.sleep_forever(), every=0.001)
+
+
+@pytest.mark.parametrize("error", [Damaged, OverBudget])
+async def test_what_a_restore_raises_comes_out_as_it_is(error):
+    async def restore(_):
+        raise error("why")
+
+    with pytest.raises(error, match="why"):
+        await watched(Watch(10.0, Clock()), restore)
