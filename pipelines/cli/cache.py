@@ -1,10 +1,12 @@
-"""`pipelines cache ls|prune|verify`: the embedded engine's store.
+"""`pipelines cache`: the embedded engine's store, and the caches that travel.
 
-The store is read where sessions read it: by the engine's own program, inside its namespaces, where
-files that commands left as other users can be read and deleted.
+`ls`, `prune` and `verify` are about the store. It is read where sessions read it: by the engine's
+own program, inside its namespaces, where files that commands left as other users can be read and
+deleted. The other actions are about what travels; each has a module of its own.
 """
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -14,8 +16,11 @@ from typing import Any
 from pipelines._errors import EngineUnavailable
 from pipelines._session import command, environment
 
-__all__ = ["arguments", "main", "show"]
+__all__ = ["arguments", "main", "show", "size"]
 
+TRAVELLING = {
+    "report": "pipelines.cli.ledger",
+}
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -24,6 +29,9 @@ def main(argv: Sequence[str]) -> int:
     import os
 
     options = _parser().parse_args(argv)
+    if options.action in TRAVELLING:
+        code: int = importlib.import_module(TRAVELLING[options.action]).main(options)
+        return code
     done = subprocess.run(
         command(*arguments(options)),
         stdin=subprocess.DEVNULL,
@@ -54,9 +62,9 @@ def show(entry: dict[str, Any]) -> str:
     if "text" in entry:
         return str(entry["text"])
     return "  ".join(
-        f"{_size(value) if 'bytes' in name else value}"
+        f"{size(value) if 'bytes' in name else value}"
         if name in ("kind", "name")
-        else f"{name.replace('_', ' ')}: {_size(value) if 'bytes' in name else value}"
+        else f"{name.replace('_', ' ')}: {size(value) if 'bytes' in name else value}"
         for name, value in entry.items()
     )
 
@@ -71,26 +79,36 @@ def _read(line: bytes) -> dict[str, Any]:
     return entry if isinstance(entry, dict) else {"text": entry}
 
 
-def _size(value: Any) -> str:
+def size(value: Any) -> str:
+    """Write a number of bytes for people."""
     if not isinstance(value, int | float):
         return str(value)
-    size, unit = float(value), UNITS[0]
+    number, unit = float(value), UNITS[0]
     for unit in UNITS:
-        if size < 1024 or unit == UNITS[-1]:  # noqa: PLR2004 - bytes in a KiB
+        if number < 1024 or unit == UNITS[-1]:  # noqa: PLR2004 - bytes in a KiB
             break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        number /= 1024
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("pipelines cache", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="the engine's answer, as JSON lines")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ls|prune|verify")
-    actions.add_parser("ls", help="show what takes how much space")
-    prune = actions.add_parser("prune", help="delete what is old or too much")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=text)
+        # Not to undo one that stands before the action's name.
+        added.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        return added
+
+    action("ls", "show what takes how much space in the store")
+    prune = action("prune", "delete what is old or too much in the store")
     prune.add_argument("--max-bytes", metavar="SIZE", help="keep at most this, such as 10GB")
     prune.add_argument("--older-than", metavar="AGE", help="delete what was unused for, such as 7d")
     prune.add_argument("--all", action="store_true", help="delete all that is not in use")
-    verify = actions.add_parser("verify", help="check that content is what its digest says")
+    verify = action("verify", "check that content of the store is what its digest says")
     verify.add_argument("--repair", action="store_true", help="delete what is wrong")
+    report = action("report", "show what travelling caches saved and cost in the last run")
+    report.add_argument("--all", action="store_true", help="in all runs that are remembered")
     return parser

@@ -18,7 +18,7 @@ COMMANDS = {
     "run": ("pipelines.cli.run", "Run stages."),
     "explain": ("pipelines.cli.explain", "Say what the last run here ran, and why."),
     "lock": ("pipelines.cli.lock", "Write what tags stand for now to pipelines.lock."),
-    "cache": ("pipelines.cli.cache", "Show, prune or verify the embedded engine's store."),
+    "cache": ("pipelines.cli.cache", "Look after the store, and after caches that travel."),
     "doctor": ("pipelines.cli.doctor", "Say what works on this machine, and what is missing."),
     "session": (
         "pipelines.engine.session",
