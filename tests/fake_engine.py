@@ -20,7 +20,10 @@ from graphql.language import ListValueNode
 
 SCHEMA = Path(__file__).parent.parent / "pipelines" / "engine" / "api" / "schema.json"
 TOKEN = "secret-token"
-LEAVES = ("id", "sync", "version", "entries", "contents", "glob", "stdout", "export", "name")
+LEAVES = (
+    "id", "sync", "version", "entries", "contents", "glob", "stdout", "export", "name", "platform",
+    "defaultPlatform",
+)  # fmt: skip
 
 
 def searched(files, pattern, globs):
@@ -139,6 +142,8 @@ class FakeEngine:
                 return [f for f in self.files if self._matches(f, args["pattern"])]
             case "contents":
                 return self.files[chain.rpartition(".file(path='")[2].removesuffix("')")]
+            case "platform" | "defaultPlatform":
+                return self.outputs.get(name, "linux/amd64")
             case "stdout":
                 return self.outputs.get("stdout", "ok\n")
         return args.get("path", "v0.21.8")

@@ -7,7 +7,7 @@ from pipelines._cache import mount
 from pipelines._dagger import dagger
 from pipelines._memo import once
 from pipelines._platform import Platform
-from pipelines.go._caches import BUILD_PATH, MODULES, caches
+from pipelines.go._caches import BUILD_PATH, MODULES, caches, native
 from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
 from pipelines.go._project import Project, inspect
 from pipelines.go._target import environment
@@ -85,7 +85,8 @@ async def env(
     container = container.with_mounted_directory(WORKDIR, mounted)
     for name, value in environment(platform, cgo=cgo or race).items():
         container = container.with_env_variable(name, value)
-    return container.with_(mount(*caches(version, platform, cgo=cgo, race=race)[1:]))
+    target = platform or await native(source, image)
+    return container.with_(mount(*caches(version, target, cgo=cgo, race=race)[1:]))
 
 
 def _private(

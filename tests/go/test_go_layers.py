@@ -1,5 +1,7 @@
 """The chains that Go's commands make, as the engine sees them."""
 
+import re
+
 import anyio
 import dagger
 import pytest
@@ -114,6 +116,17 @@ def test_tests_give_their_output(monkeypatch):
     assert forced[-1].endswith(
         "withExec(args=['go', 'test', '-trimpath', '-buildvcs=false', './...'])"
     )
+
+
+def volume(calls):
+    return re.findall(r"cacheVolume\(key='(go-build[^']*)'\)", calls)
+
+
+@pytest.mark.parametrize("command", [go.test, go.vet, go.build])
+def test_what_runs_here_shares_the_build_cache_of_builds_for_here(monkeypatch, command):
+    platform = Platform("linux", "amd64")
+    build = chain(monkeypatch, lambda s: go.build(s, platform))
+    assert volume(chain(monkeypatch, command)) == volume(build) == ["go-build-1.26-linux-amd64"]
 
 
 def test_a_failing_test_is_an_exec_error_with_its_output(monkeypatch):

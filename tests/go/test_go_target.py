@@ -84,7 +84,14 @@ def test_targets_share_modules_and_nothing_else():
         caches("1.26"),
         caches("1.26", race=True),
         caches("1.26", cgo=True),
+        caches("1.26", cgo=True, compiler="zig"),
     ]
     assert len({modules for modules, _ in targets}) == 1
     assert len({build.key for _, build in targets}) == len(targets)
     assert targets[0][1].key == "go-build-1.26-linux-arm-v6"
+
+
+def test_without_c_the_compiler_is_no_part_of_a_volume():
+    target = Platform("linux", "arm64")
+    assert caches("1.26", target, compiler="zig") == caches("1.26", target)
+    assert caches("1.26", target, cgo=True, race=True) == caches("1.26", target, race=True)
