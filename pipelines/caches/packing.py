@@ -89,7 +89,8 @@ class Packer:
         self._collect(0)
         self._close_pack()
 
-    def _close_frame(self) -> None:
+    def close_frame(self) -> None:
+        """End the frame: what comes next can be read without what came before."""
         if not self._open:
             return
         self._making.append(self._pool.submit(_compress, self._open, self._raw, self._level))
