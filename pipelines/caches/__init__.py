@@ -6,7 +6,10 @@
     policy       whether a restore is worth its time; watch gives one up that is not
     metered      a transport that measures its link; shares, what a command takes of a run
     ledger       what caches cost and saved, for `pipelines cache report`
-    transport    where bytes are kept: one protocol; `directory`, `s3`, `oci` speak it
+    transport    where bytes are kept: one protocol
+    transports   who speaks it: a directory
+    open         from an address to a transport
+    names        what objects may be called
 
 The package knows neither the engine nor the library: the engine's composition root and the
 commands bring them together.

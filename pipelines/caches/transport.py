@@ -19,7 +19,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Head", "Item", "Transport"]
+__all__ = ["HEAD_LIMIT", "OBJECT_LIMIT", "Head", "Item", "Transport"]
+
+# What is put in place of a head or a pack by others may be of any size. A head is given up to
+# one byte more than this, and so does not verify; an object read without a length is Damaged.
+HEAD_LIMIT = 64 << 10
+OBJECT_LIMIT = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
