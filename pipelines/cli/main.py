@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": ("pipelines.cli.explain", "Say what the last run here ran, and why."),
     "lock": ("pipelines.cli.lock", "Write what tags stand for now to pipelines.lock."),
     "cache": ("pipelines.cli.cache", "Look after the store, and after caches that travel."),
+    "proxy": ("pipelines.cli.proxy", "Keep Go modules near, and serve them in an outage."),
     "doctor": ("pipelines.cli.doctor", "Say what works on this machine, and what is missing."),
     "session": (
         "pipelines.engine.session",

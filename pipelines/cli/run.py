@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class Options:
     progress: str = "auto"
     fail_fast: bool = True
     lock: Literal["use", "locked", "update"] = "use"
+    proxy: bool = False
     help: bool = False
 
 
@@ -61,6 +62,16 @@ def main(argv: Sequence[str]) -> int:
 
 def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = None) -> int:
     """Run the stages; `hear` is called with every event of the embedded engine, from threads."""
+    if options.proxy:
+        from pipelines.cli.proxy import beside
+
+        if (who := choose(options.engine, os.environ, sys.platform)) != "embedded":
+            raise UsageError(
+                f"--proxy is for the embedded engine, whose commands reach this machine; this run "
+                f"would go to: {who}. Set GOPROXY to a proxy that its commands reach"
+            )
+        with beside(Path.cwd()):
+            return perform(replace(options, proxy=False), hear)
     run = Run(display(options.progress, sys.stderr))
     session = _session(options, run, hear)
     try:
@@ -193,6 +204,9 @@ def _parser() -> argparse.ArgumentParser:
         const="locked",
         default="use",
         help="demand that pipelines.lock has every tag",
+    )
+    parser.add_argument(
+        "--proxy", action="store_true", help="keep Go modules near: each is fetched once"
     )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--fail-fast", dest="fail_fast", action="store_true", default=True)
