@@ -10,6 +10,8 @@
     transports   who speaks it: a directory
     open         from an address to a transport
     names        what objects may be called
+    heads        which generation stands under a key, in the scopes that a run may read
+    trust        scopes and signatures; memory, so that old heads can not be put back
 
 The package knows neither the engine nor the library: the engine's composition root and the
 commands bring them together.
