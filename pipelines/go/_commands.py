@@ -1,6 +1,7 @@
 """Building, and which part of a source a command of Go's reads."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypedDict, Unpack
 
 from pipelines._dagger import dagger, knowing_its_id
@@ -10,6 +11,7 @@ from pipelines._spans import note
 from pipelines.go._env import env
 from pipelines.go._inputs import inputs as input_set
 from pipelines.go._inputs import narrowed
+from pipelines.go._kept import keeping, slot
 from pipelines.go._project import inspect
 from pipelines.go._target import OUT, go_build, ldflags_with
 
@@ -60,18 +62,22 @@ async def build(
         dagger.ExecError: the build failed; `stderr` has the compiler's lines.
         SourceError: there is no go.mod, or no version in it.
     """
-    command = go_build(
+    command = partial(
+        go_build,
         packages or (".",),
         platform,
-        ldflags=ldflags_with(ldflags, stamp or {}),
         tags=tags,
         trimpath=trimpath,
         race=setup.get("race", False),
         output=output,
     )
+    line = command(ldflags=ldflags_with(ldflags, stamp or {}))
+    if not (setup.get("cgo") or setup.get("race")):
+        project = await inspect(source, setup.get("module", "."))
+        line = keeping(line, slot(project, command(ldflags=ldflags)))
     part = await part_of(source, platform, packages, tags, inputs, setup)
     container = await env(source, platform, inputs=part, **setup)
-    return mark_forced(knowing_its_id(await container.with_exec(command).directory(OUT).sync()))
+    return mark_forced(knowing_its_id(await container.with_exec(line).directory(OUT).sync()))
 
 
 async def part_of(  # noqa: PLR0917

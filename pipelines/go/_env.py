@@ -9,6 +9,7 @@ from pipelines._memo import once
 from pipelines._platform import Platform
 from pipelines.go._caches import BUILD_PATH, MODULES, caches, native
 from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
+from pipelines.go._kept import with_script
 from pipelines.go._project import Project, inspect
 from pipelines.go._target import environment
 
@@ -119,7 +120,7 @@ def prepared(
     and does not run again: `go build` then fetches what it misses by itself.
     """
     workdir = posixpath.normpath(posixpath.join(WORKDIR, project.module))
-    container = container.with_workdir(workdir)
+    container = with_script(container.with_workdir(workdir))
     if project.vendored:
         return container
     manifests = source.filter(include=MANIFESTS, exclude=NOT_SOURCE)

@@ -22,12 +22,14 @@ class Project:
     """A Go module, or a workspace, in a source directory.
 
     `module` is the module's directory (`.` for the root), `vendored` whether its dependencies are
-    in `vendor/` and nothing is to be downloaded.
+    in `vendor/` and nothing is to be downloaded, `path` the module's import path ("" for a
+    workspace).
     """
 
     version: str
     module: str = "."
     vendored: bool = False
+    path: str = ""
 
 
 async def version(source: dagger.Directory, module: str = ".") -> str:
@@ -86,7 +88,8 @@ async def _read(source: dagger.Directory, module: str) -> Project:
     vendored = "vendor" in (names if where == "." else here) and bool(
         await source.glob(posixpath.normpath(posixpath.join(where, "vendor", "modules.txt")))
     )
-    return Project(go_version(text, manifest), module, vendored)
+    path = found["path"] if (found := _MODULE.search(text)) else ""
+    return Project(go_version(text, manifest), module, vendored, path)
 
 
 def go_version(text: str, name: str = "go.mod") -> str:

@@ -64,7 +64,8 @@ async def built(source):
 
     def hear(event):
         if event["event"] == "exec" and event["state"] == "started":
-            ran.append(" ".join(event["name"].split()[:3]).removesuffix(" -trimpath"))
+            words = event["name"].split()
+            ran.append(" ".join(words[words.index("go") :][:3]).removesuffix(" -trimpath"))
 
     async with connect(session=Session.start(listen=hear)) as dag:
         tree = dag.host().directory(str(source))
@@ -83,6 +84,20 @@ async def test_an_edit_runs_what_it_must_and_no_more(source):
         "example.com/unused v1.0.0/go.mod h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
     )
     assert await built(source) == [*builds, "go mod download"]
+
+
+async def test_an_executable_that_is_the_same_is_not_linked_again(source, shared):
+    async def kept(text):
+        (source / "notes.txt").write_text(text)
+        async with connect(engine="embedded") as dag:
+            await go.build(dag.host().directory(str(source)), output="same", inputs=["notes.txt"])
+        [found] = shared.glob("**/volumes/*/data/kept/*/bin/same")
+        return found.stat().st_ino
+
+    first = await kept("one")
+    assert await kept("two") == first
+    (source / "answer.go").write_text("package main\n\nconst answer = 44\n")
+    assert await kept("three") != first
 
 
 READS = """package main

@@ -46,7 +46,8 @@ def test_the_layers_of_a_build_are_in_order(monkeypatch):
         "name='CGO_ENABLED', value='0'",
         "name='GOARM', value='6'",
         "<cacheVolume(key='go-build-1.26-linux-arm-v6')>",
-        "withExec(args=['go', 'build', '-trimpath', '-buildvcs=false', '-o', '/out/', ",
+        "withExec(args=['sh', '/go/kept.sh', '",
+        "', 'go', 'build', '-trimpath', '-buildvcs=false', '-o', '/out/', './cmd/x'])",
         "directory(path='/out')",
     ]
     positions = [calls.index(part) for part in order]
@@ -116,6 +117,24 @@ def test_tests_give_their_output(monkeypatch):
     assert forced[-1].endswith(
         "withExec(args=['go', 'test', '-trimpath', '-buildvcs=false', './...'])"
     )
+
+
+def place(monkeypatch, **options):
+    calls = chain(monkeypatch, lambda s: go.build(s, **options))
+    return calls.partition("'/go/kept.sh', '")[2].partition("'")[0]
+
+
+def test_what_is_stamped_is_kept_in_one_place_and_flags_in_another(monkeypatch):
+    one = place(monkeypatch, stamp={"main.version": "1"}, ldflags="-s")
+    assert one == place(monkeypatch, stamp={"main.version": "2"}, ldflags="-s")
+    assert one != place(monkeypatch, stamp={"main.version": "1"})
+    assert one != place(monkeypatch, ldflags="-s", tags=["a"])
+
+
+@pytest.mark.parametrize("option", ["cgo", "race"])
+def test_nothing_is_kept_where_libraries_of_the_system_are_linked(monkeypatch, option):
+    calls = chain(monkeypatch, lambda s: go.build(s, **{option: True}))
+    assert "withExec(args=['go', 'build', " in calls
 
 
 def volume(calls):
