@@ -6,8 +6,9 @@ Theory of operation
     `//go:build` lines decide, and whatever can not be decided is in), its C and assembly files
     and what it embeds. The manifests of every module and all of `vendor/` are always in.
 
-    Tests bring the test files of the roots, what these import, and everything below the roots'
-    directories that is not Go, since tests open files beside them. Documents are left out, unless
+    Tests bring the test files of the roots, what these import, the files of the roots for other
+    targets, which `go vet` looks at, and everything below the roots' directories that is not Go,
+    since tests open files beside them. Documents are left out, unless
     a file of the closure names one or lists directories: then all that is below is in. Paths that
     begin with `..` are followed to where they lead.
 
@@ -70,11 +71,12 @@ def closure(
     try:
         found = _Closure(survey, tags, tests=tests)
         roots = dict.fromkeys(_roots(survey, packages, module))
+        found.tested(roots)
         for root in roots:
             found.package(root, root=True)
         found.follow()
         if tests:
-            found.beside(root for root in roots if _tested(survey, root))
+            found.beside()
     except _Whole as all_of_it:
         return Inputs(whole=str(all_of_it))
     return Inputs(tuple(sorted(found.paths | _always(survey))))
@@ -122,9 +124,11 @@ def _directory(survey: Survey, pattern: str, module: str) -> str:
     """Turn a pattern into a directory of the source, `...` kept."""
     if pattern in {".", "./..."} or pattern.startswith("./"):
         return posixpath.normpath(posixpath.join(module, pattern))
-    if (local := _local(survey, pattern.removesuffix("/..."))) is not None:
-        return local + ("/..." if pattern.endswith("/...") else "")
-    raise _Whole(f"{pattern!r} is not a package of this source")
+    named = _local(survey, pattern.removesuffix("/..."))
+    found = {at for at in named if any(_below(there, at) for there in survey.directories)}
+    if len(found) != 1:
+        raise _Whole(f"{pattern!r} is not one package of this source")
+    return found.pop() + ("/..." if pattern.endswith("/...") else "")
 
 
 def _below(directory: str, above: str) -> bool:
@@ -140,20 +144,24 @@ def _ignored(directory: str, above: str) -> bool:
     )
 
 
-def _local(survey: Survey, path: str) -> str | None:
-    """Find the directory of an import path, by the longest module that it is in."""
-    for module in sorted(survey.modules, key=len, reverse=True):
+def _local(survey: Survey, path: str) -> Iterator[str]:
+    """Find the directories that an import path can be, in any module that it may be of."""
+    for module, places in survey.modules.items():
         if path == module or path.startswith(f"{module}/"):
-            at = posixpath.join(survey.modules[module], path[len(module) + 1 :])
-            return posixpath.normpath(at)
-    return None
+            for place in places:
+                yield posixpath.normpath(posixpath.join(place, path[len(module) + 1 :]))
 
 
 class _Closure:
     """Follows imports; `paths` are the inputs so far."""
 
     def __init__(self, survey: Survey, tags: Tags, *, tests: bool) -> None:
-        if not survey.modules:
+        known = {place for places in survey.modules.values() for place in places}
+        for name in survey.names:
+            above, _, base = name.rpartition("/")
+            if base == "go.mod" and (above or ".") not in known and not _ignored(above, "."):
+                raise _Whole(f"{name} names no module that was understood")
+        if not known:
             raise _Whole("no module of the source is known")
         self.paths: set[str] = set()
         self._survey = survey
@@ -162,30 +170,38 @@ class _Closure:
         self._seen: set[str] = set()
         self._waiting: list[str] = []
         self._lists = False
+        self._tested: set[str] = set()
         self._names = frozenset(survey.names)
+
+    def tested(self, roots: Iterable[str]) -> None:
+        """Say where tests run."""
+        self._tested.update(root for root in roots if self._tests and _tested(self._survey, root))
 
     def package(self, directory: str, *, root: bool = False) -> None:
         """Take a package in."""
         if directory in self._seen:
             return
         self._seen.add(directory)
+        tested = root and self._tests
         for base in self._survey.directories.get(directory, ()):
             if base.endswith(".go"):
-                if (root and self._tests) or not base.endswith("_test.go"):
-                    self._go_file(directory, base)
-            elif base.endswith(_BESIDE) and named_for(base, self._tags) is not False:
-                self._beside(directory, base)
+                if tested or not base.endswith("_test.go"):
+                    self._go_file(directory, base, tested=tested)
+            elif base.endswith(_BESIDE):
+                if named_for(base, self._tags) is not False:
+                    self._beside(directory, base)
+                elif tested:
+                    self.paths.add(posixpath.normpath(posixpath.join(directory, base)))
 
     def follow(self) -> None:
         """Take in what is imported, until nothing is new."""
         while self._waiting:
-            found = _local(self._survey, self._waiting.pop())
-            if found is not None:
+            for found in _local(self._survey, self._waiting.pop()):
                 self.package(found)
 
-    def beside(self, roots: Iterable[str]) -> None:
-        """Take in what tests of the roots may open."""
-        above = set(roots)
+    def beside(self) -> None:
+        """Take in what tests may open."""
+        above = self._tested
         for name in self._survey.names:
             if not ("." in above or any(parent in above for parent in _parents(name))):
                 continue
@@ -197,7 +213,7 @@ class _Closure:
             ):
                 self.paths.add(name)
 
-    def _go_file(self, directory: str, base: str) -> None:
+    def _go_file(self, directory: str, base: str, *, tested: bool) -> None:
         path = posixpath.normpath(posixpath.join(directory, base))
         found = self._survey.files.get(path, _NOTHING)
         if not found.read:
@@ -205,6 +221,8 @@ class _Closure:
         rule = found.constraint
         ruled_out = rule not in {None, "?"} and evaluate(rule or "", self._tags) is False
         if ruled_out or named_for(base, self._tags) is False:
+            if tested:  # `go vet`, which `go test` runs, looks at their constraints
+                self.paths.add(path)
             return
         self.paths.add(path)
         self._waiting += found.imports
@@ -249,12 +267,20 @@ class _Closure:
         if found.everything:
             raise _Whole(f"{path} runs Go itself, or asks where its own source is")
         self._lists = self._lists or found.lists
+        # A test's own code runs where its package is; what it calls, where any of the tests is.
+        places = {directory} if path.endswith("_test.go") else {directory, *self._tested}
         for upward in found.upward:
-            fixed = re.split(r"[*?\[%$\\]", upward)[0]
-            exact = fixed == upward
-            at = posixpath.normpath(posixpath.join(directory, fixed if exact else _above(fixed)))
-            if at in {".", ".."} or at.startswith("../"):
+            if upward.rstrip("/").endswith(".."):
                 raise _Whole(f"{path} names {upward!r}")
+            fixed = re.split(r"[*?\[%$\\]", upward)[0]
+            for place in places:
+                self._up(path, posixpath.join(place, fixed if fixed == upward else _above(fixed)))
+
+    def _up(self, path: str, led: str) -> None:
+        at = posixpath.normpath(led)
+        if at == ".":
+            raise _Whole(f"{path} names all that is around it")
+        if at != ".." and not at.startswith("../"):  # nothing of the source is out there
             self._tree(at)
 
 

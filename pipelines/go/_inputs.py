@@ -19,9 +19,10 @@ __all__ = ["NOT_SOURCE", "WHOLE", "inputs", "narrowed"]
 WHOLE = Inputs(whole="no packages are named")
 
 NOT_SOURCE = [".git", "**/.git"]
-# Flags that make Go read files that nothing in the source names.
+# Flags that make Go read files that nothing in the source names, or choose other ones.
 _ELSEWHERE = (
-    "-C", "-args", "-coverpkg", "-exec", "-mod", "-overlay", "-pgo", "-toolexec", "-vettool",
+    "-C", "-args", "-asan", "-asmflags", "-compiler", "-coverpkg", "-exec", "-gccgoflags",
+    "-gcflags", "-mod", "-msan", "-overlay", "-pgo", "-race", "-tags", "-toolexec", "-vettool",
 )  # fmt: skip
 
 

@@ -44,11 +44,12 @@ _LINES = (
 )
 # What lets a test, or what it calls, read files elsewhere: paths upwards, documents, Go itself.
 _READS = (
-    r'["`]\.\.',
-    r'["`][^"`]*(?i:\.(md|markdown|rst|adoc)\b|readme|licen[sc]e|changelog|notice|authors|codeowners)',
+    r'["`]([^"`]*/)?\.\.',
+    r'["`][^"`]*(?i:\.go["`]|\.(md|markdown|rst|adoc)\b|readme|licen[sc]e|changelog|notice|authors|codeowners)',
     r"\b(ReadDir|WalkDir|Walk|Glob|DirFS|Readdir\w*|ParseDir|FileServer|CopyFS)\(",
-    r'Command(Context)?\([^)]*["`](go|gofmt)["`]',
-    r"runtime\.Caller\(",
+    r'(Command(Context)?|LookPath)\([^)]*["`](go|gofmt)["`]',
+    r'["`](go|gofmt)["`],\s*["`](build|env|generate|install|list|mod|run|test|tool|vet)["`]',
+    r"\b(runtime\.Caller|Getwd|packages\.Load)\(",
 )
 MANIFESTS = ("go.mod", "go.work")
 MANIFEST_LINES = r"^\s*module\s|=>\s*\"?\.\.?(/|$)"
@@ -69,7 +70,7 @@ class GoFile:
     """What a file of a package says.
 
     `imports` are quoted paths of this source's modules, `embeds` the patterns after
-    `//go:embed`, `upward` the paths that begin with `..`. `constraint` is None if there is none,
+    `//go:embed`, `upward` the paths with `..` in them. `constraint` is None if there is none,
     "?" if there may be one that was not understood. `read` says that its package clause was seen:
     a file without one was not searched as it should have been. `foreign` gives the C compiler or
     assembler files of other directories, `lists` may list directories or read documents, and
@@ -89,10 +90,10 @@ class GoFile:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A source: every path in it, its modules (import path to directory), its Go files."""
+    """A source: every path in it, its modules (import path to directories), its Go files."""
 
     names: tuple[str, ...]
-    modules: Mapping[str, str]
+    modules: Mapping[str, tuple[str, ...]]
     files: Mapping[str, GoFile]
     directories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ async def module_of(source: dagger.Directory, directory: str) -> str:
         return ""  # a workspace without a module at its top
     lines = [Line(name, number, line) for number, line in enumerate(text.splitlines(), 1)]
     at = posixpath.dirname(name) or "."
-    return next((path for path, where in found_modules(lines).items() if where == at), "")
+    return next((path for path, where in found_modules(lines).items() if at in where), "")
 
 
 async def _ask(source: dagger.Directory) -> Survey:
@@ -142,25 +143,31 @@ async def _search(source: dagger.Directory, pattern: str, globs: tuple[str, ...]
     return lines
 
 
+_MODULE = re.compile(r'(?:module\s+)?"?([^\s"()]+)"?')
 _REPLACE = re.compile(r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)')
 
 
-def found_modules(lines: Iterable[Line]) -> dict[str, str]:
-    """Find the modules of a source, and what `replace` puts in their place."""
-    found: dict[str, str] = {}
+def found_modules(lines: Iterable[Line]) -> dict[str, tuple[str, ...]]:
+    """Find the modules of a source, and what `replace` puts in their place.
+
+    Of one path there may be several, such as in the testdata of tools: which one Go takes depends
+    on where it starts.
+    """
+    found: dict[str, dict[str, None]] = {}
     for line in lines:
         at = posixpath.dirname(line.path)
         text = line.text.partition("//")[0].strip()
-        if module := re.fullmatch(r'module\s+"?([^\s"]+)"?', text):
-            found[module[1]] = at or "."
-        elif swap := re.search(
-            r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)', text
-        ):
-            found.setdefault(swap[1], posixpath.normpath(posixpath.join(at, swap[2])))
-    return found
+        if text.startswith("module") and (module := _MODULE.fullmatch(text)):
+            found.setdefault(module[1], {})[at or "."] = None
+        elif swap := _REPLACE.search(text):
+            place = posixpath.normpath(posixpath.join(at, swap[2]))
+            found.setdefault(swap[1], {})[place] = None
+    return {path: tuple(places) for path, places in found.items()}
 
 
-def read(names: Iterable[str], modules: Mapping[str, str], lines: Iterable[Line]) -> Survey:
+def read(
+    names: Iterable[str], modules: Mapping[str, tuple[str, ...]], lines: Iterable[Line]
+) -> Survey:
     """Make a survey of the names and lines that were found."""
     by_file: dict[str, list[Line]] = {}
     for line in lines:
@@ -186,7 +193,7 @@ def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         constraint=_constraint([line.text.rstrip() for line in lines[:clause]]),
         imports=frozenset(quoted.findall(together)),
         embeds=tuple(t.removeprefix("//go:embed") for t in texts if t.startswith("//go:embed")),
-        upward=tuple(re.findall(r'["`](\.\.[^"`\n]*)["`]', together)),
+        upward=tuple(filter(_climbs, re.findall(r'["`]((?:[^"`\n]*/)?\.\.[^"`\n]*)', together))),
         cgo='"C"' in together or "`C`" in together,
         foreign=any(map(_leaves, texts)),
         lists=_LISTS.search(together) is not None,
@@ -204,6 +211,10 @@ def _constraint(header: list[str]) -> str | None:
         return "?"
     old = any(line.startswith("// +build") for line in header)
     return rules[0] if rules else "?" if old else None
+
+
+def _climbs(path: str) -> bool:
+    return ".." in path.split("/")
 
 
 _LISTS = re.compile("|".join(_READS[1:3]))

@@ -118,10 +118,34 @@ def test_a_path_upwards_is_followed():
     assert "fixtures/x/1" in found("./lib", files=files, tests=True).paths
 
 
+def test_a_path_upwards_may_begin_with_another_name():
+    files = {"lib/lib_test.go": 'package lib\n\nvar p = "x/../../fixtures/x"\n', "fixtures/x/1": ""}
+    assert "fixtures/x/1" in found("./lib", files=files, tests=True).paths
+
+
+def test_what_tests_call_reads_from_where_the_tests_are():
+    files = {
+        "lib/lib_test.go": 'package lib\n\nimport "example.com/m/inner/deep/helper"\n',
+        "inner/deep/helper/h.go": 'package helper\n\nvar p = "../fixtures/x"\n',
+        "fixtures/x/1": "",
+    }
+    assert "fixtures/x/1" in found("./lib", files=files, tests=True).paths
+
+
+def test_vet_looks_at_the_files_of_a_tested_package_for_other_targets():
+    others = {"lib/lib_windows.go", "lib/skipped.go", "lib/asm_arm64.s"}
+    assert others <= set(found("./lib", tests=True).paths)
+    assert not others & set(found("./cmd/a", tests=True).paths)
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
         ('filepath.Join("..", name)', "names '..'"),
+        ('filepath.Join("../..", "..", name)', "names '../..'"),
+        ("os.Getwd()", "runs Go itself"),
+        ('run(t, "go", "list", "./...")', "runs Go itself"),
+        ('exec.LookPath("go")', "runs Go itself"),
         ('exec.Command("go", "build", ".")', "runs Go itself"),
         ("runtime.Caller(0)", "runs Go itself"),
     ],
@@ -140,6 +164,8 @@ def test_tests_that_may_read_anything_read_everything(line, why):
         ({"lib/asm_amd64.s": '#include "../x.h"\n'}, "./lib"),
         ({"lib/empty.go": ""}, "./lib"),
         ({"go.mod": ""}, "./lib"),
+        ({"go.mod": "module (\n\texample.com/m\n)\n"}, "./lib"),
+        ({"n/go.mod": ""}, "./lib"),
         ({}, "./lib/lib.go"),
         ({}, "./nothing"),
         ({}, "./l.../x"),
@@ -194,6 +220,17 @@ def test_modules_beside_and_below_are_followed():
     }
     assert {"third/n/n.go", "tools/go.mod"} <= set(found("./cmd/b", files=files).paths)
     assert found(".", files=files, module="tools").paths[-1] == "tools/t.go"
+
+
+def test_of_modules_with_one_path_each_may_be_meant():
+    files = {"lib/testdata/go.mod": "module example.com/m\n", "z/go.mod": "module example.com/m\n"}
+    assert "lib/lib.go" in found("./cmd/a", files=files).paths
+
+
+def test_a_module_inside_of_another_s_path_hides_no_package():
+    files = {"cmd/b/main.go": 'package main\n\nimport "example.com/m/win"\n',
+             "old/go.mod": "module example.com/m/win\n"}  # fmt: skip
+    assert "win/win.go" in found("./cmd/b", files=files).paths
 
 
 def test_vendored_packages_are_read_whole():

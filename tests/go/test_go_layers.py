@@ -231,6 +231,7 @@ def test_more_inputs_are_added_to_what_is_found(monkeypatch):
         lambda s: go.build(s, None, "./cmd/x", inputs=["**"]),
         lambda s: go.test(s, "./lib", flags=["-overlay=x.json"]),
         lambda s: go.test(s, "./lib", flags=["--coverpkg=./..."]),
+        lambda s: go.test(s, "./lib", flags=["-tags=integration"]),
     ],
 )
 def test_the_whole_source_is_mounted_where_it_is_asked_for_or_may_be_read(monkeypatch, call):
