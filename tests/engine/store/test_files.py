@@ -95,6 +95,12 @@ def test_a_file_keeps_its_time_across_trees(files, tmp_path):
     assert os.stat(tmp_path / "two" / "f").st_mtime == 1000
 
 
+def test_files_that_came_in_together_have_times_of_their_own(files):
+    """Go's test cache tells a file from another by size and time: two may be swapped."""
+    made = [files.write(b"%3d" % number) for number in range(100)]
+    assert len({files.path(entry).stat().st_mtime_ns for entry in made}) == 100
+
+
 def test_directories_and_links_have_the_same_time_in_every_tree(files, tmp_path):
     tree = Tree.of([("d/f", files.write(b"1")), ("d/l", Entry("link", 0o777, target="f"))])
     paths = ("", "d", "d/l")
