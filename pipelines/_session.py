@@ -18,11 +18,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pipelines._errors import EngineUnavailable, UsageError
 
-__all__ = ["Address", "Session", "command", "environment"]
+if TYPE_CHECKING:
+    from pipelines.caches.settings import Settings
+
+__all__ = ["Address", "Session", "caches", "command", "environment"]
 
 _READY_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
@@ -54,15 +57,19 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _check_caches(directory: Path) -> None:
-    """Refuse settings of travelling caches that the session would refuse, while words help."""
+def caches(directory: Path, environ: Mapping[str, str]) -> "Settings | None":
+    """Read the settings of travelling caches as a session of this directory will.
+
+    Raises:
+        UsageError: `[tool.pipelines.cache]`, or a variable that overrides it, is wrong.
+    """
     from pipelines.caches import settings
 
-    if settings.mentioned(directory, os.environ):
-        try:
-            settings.load(directory, os.environ)
-        except settings.SettingsError as exc:
-            raise UsageError(str(exc)) from exc
+    try:
+        mentioned = settings.mentioned(directory, environ)
+        return settings.load(directory, environ) if mentioned else None
+    except settings.SettingsError as exc:
+        raise UsageError(str(exc)) from exc
 
 
 class Session:
@@ -95,7 +102,7 @@ class Session:
             UsageError: `[tool.pipelines.cache]`, or a variable that overrides it, is wrong.
             EngineUnavailable: the process can not be started.
         """
-        _check_caches(Path(workdir or "."))
+        caches(Path(workdir or "."), os.environ)  # a mistake ends here, while words help
         reading, writing = os.pipe()
         try:
             options = ["--events", str(writing), *(["--jobs", str(jobs)] if jobs else [])]

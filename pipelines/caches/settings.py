@@ -47,8 +47,8 @@ class SettingsError(ValueError):
 class Settings:
     """What is configured; durations are in seconds, `scope` is what the environment claims.
 
-    `sign` is empty or points to a key (`env:NAME`, `file:PATH`); `verify` are public keys in
-    base64 or such pointers. Relative paths are relative to `directory`.
+    `url` is absolute. `sign` is empty or points to a key (`env:NAME`, `file:PATH`); `verify` are
+    public keys in base64 or such pointers, relative to `directory`.
     """
 
     url: str
@@ -70,6 +70,17 @@ class Settings:
 
         wanted = any(fnmatchcase(volume, pattern) for pattern in self.include)
         return wanted and not any(fnmatchcase(volume, pattern) for pattern in self.exclude)
+
+    @property
+    def place(self) -> Path | None:
+        """The directory where caches are kept, if they are in one."""
+        if "://" not in self.url:
+            return Path(self.url)
+        if not self.url.startswith("file://"):
+            return None
+        from urllib.parse import unquote, urlsplit
+
+        return Path(unquote(urlsplit(self.url).path))
 
     @property
     def restores(self) -> bool:
@@ -123,6 +134,27 @@ def read(
     Raises:
         SettingsError: a name is unknown or a value is wrong.
     """
+    given = _given(table, environ, where)
+    values = {name: _PARSERS[name](place, value) for name, (place, value) in given.items()}
+    if values.get("mode") == "off":
+        return None
+    if not values.get("url"):
+        if not table:  # variables alone, such as a scope set for all projects, switch nothing on
+            return None
+        raise SettingsError(
+            f'{where}: [tool.pipelines.cache] has no url; add url = "s3://…", "oci://…" or a '
+            f"directory, or set {PREFIX}URL"
+        )
+    if "://" not in values["url"]:
+        values["url"] = str(directory / Path(values["url"]).expanduser())
+    values["project"] = values.get("project") or project
+    return Settings(**values, directory=directory)
+
+
+def _given(
+    table: Mapping[str, Any], environ: Mapping[str, str], where: str
+) -> dict[str, tuple[str, Any]]:
+    """Gather values by name, each with its place in words."""
     given: dict[str, tuple[str, Any]] = {}
     for name, value in table.items():
         if name not in _PARSERS or name == "scope":
@@ -136,18 +168,7 @@ def read(
             raise SettingsError(f"the environment has {variable}: {_unknown(name, 'caches')}")
         if text:
             given[name] = (variable, text.split() if name in _LISTS else text)
-    values = {name: _PARSERS[name](place, value) for name, (place, value) in given.items()}
-    if values.get("mode") == "off":
-        return None
-    if not values.get("url"):
-        if not table:  # variables alone, such as a scope set for all projects, switch nothing on
-            return None
-        raise SettingsError(
-            f'{where}: [tool.pipelines.cache] has no url; add url = "s3://…", "oci://…" or a '
-            f"directory, or set {PREFIX}URL"
-        )
-    values["project"] = values.get("project") or project
-    return Settings(**values, directory=directory)
+    return given
 
 
 def resolve(pointer: str, environ: Mapping[str, str], directory: Path) -> str:

@@ -176,9 +176,13 @@ def _ref(branch: str, tag: str, how: str, *, protected: bool, default: str) -> R
 
 
 def _pull_request(number: str, how: str) -> Rules:
-    if not (number.isascii() and number.isdigit()):
+    if not _number(number):
         return _reading(f"{how} tells no number")
     return Rules((f"pr/{number}", TRUSTED), f"pr/{number}", f"{how} of request {number}")
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and not text.startswith("0")
 
 
 def _pull(ref: str) -> str:
@@ -204,7 +208,7 @@ def _claimed(scope: str) -> Rules:
     if scope in (TRUSTED, LOCAL):
         return Rules((TRUSTED,) if scope == TRUSTED else (LOCAL, TRUSTED), scope, why)
     kind, _, name = scope.partition("/")
-    if kind == "pr" and name.isascii() and name.isdigit():
+    if kind == "pr" and _number(name):
         return Rules((scope, TRUSTED), scope, why)
     if kind == "branch" and name:
         own = f"branch/{encode(name)}"

@@ -19,7 +19,9 @@ from pipelines._session import command, environment
 __all__ = ["arguments", "main", "show", "size"]
 
 TRAVELLING = {
+    "key": "pipelines.cli.keys",
     "report": "pipelines.cli.ledger",
+    "snippet": "pipelines.cli.snippets",
 }
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -111,4 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--repair", action="store_true", help="delete what is wrong")
     report = action("report", "show what travelling caches saved and cost in the last run")
     report.add_argument("--all", action="store_true", help="in all runs that are remembered")
+    action("key", "make a key that signs what travels")
+    snippet = action("snippet", "print what a CI's own file needs for travelling caches")
+    snippet.add_argument("ci", choices=("github", "gitlab"))
     return parser

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pipelines._choose import choose
 from pipelines._errors import UsageError
-from pipelines._session import Session
+from pipelines._session import Session, caches
 from pipelines.cli.discover import Stage, find, load, select, stages
 from pipelines.cli.flags import Flag, assign, flags
 from pipelines.cli.progress import display, finish
@@ -132,8 +132,14 @@ def plan(options: Options, chosen: Sequence[Stage], environ: Mapping[str, str]) 
     wanted = {stage.name: flags(stage.name, stage.call) for stage in chosen}
     every: list[Flag] = [flag for its in wanted.values() for flag in its]
     given = assign(every, options.rest)
-    reader = Reader(options.export and options.export.resolve(), environ)
+    reader = Reader(options.export and options.export.resolve(), environ, _caches(environ))
     return [Call(stage, reader.values(wanted[stage.name], given)) for stage in chosen]
+
+
+def _caches(environ: Mapping[str, str]) -> Path | None:
+    """Give the directory where travelling caches are kept, if they are in one."""
+    found = caches(Path.cwd(), environ)
+    return found.place.resolve() if found and found.place else None
 
 
 def _chosen(options: Options) -> list[Stage]:

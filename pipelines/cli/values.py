@@ -16,25 +16,29 @@ __all__ = ["Reader", "excluded"]
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def excluded(directory: Path, export: Path | None) -> list[str]:
+def excluded(directory: Path, *others: Path | None) -> list[str]:
     """Say what of a host directory is not a stage's input.
 
     `.git` changes with every commit and fetch, though the files do not; a stage that wants history
-    asks for it. Where results are exported to is no input either, or a second run would find
-    something new.
+    asks for it. Where results are exported to, and where travelling caches are kept, is no input
+    either, or a second run would find something new.
     """
     result = [".git"]
-    if export is not None and export != directory and export.is_relative_to(directory):
-        result.append(export.relative_to(directory).as_posix())
+    result += [
+        other.relative_to(directory).as_posix()
+        for other in others
+        if other is not None and other != directory and other.is_relative_to(directory)
+    ]
     return result
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Makes values: knows where results go, and the environment that `env:NAME` reads."""
+    """Makes values: knows where results and caches go, and the environment of `env:NAME`."""
 
     export: Path | None
     environ: Mapping[str, str]
+    caches: Path | None = None
 
     def values(self, flags: Sequence[Flag], given: Mapping[str, list[str]]) -> dict[str, Any]:
         """Give the keyword arguments of a stage.
@@ -83,7 +87,7 @@ class Reader:
 
     def _directory(self, flag: Flag, text: str) -> Any:
         path = _existing(flag, text, "directory")
-        return _dag().host().directory(str(path), exclude=excluded(path, self.export))
+        return _dag().host().directory(str(path), exclude=excluded(path, self.export, self.caches))
 
     def _secret(self, flag: Flag, text: str) -> Any:
         source, _, name = text.partition(":")

@@ -125,7 +125,21 @@ def test_the_file_of_the_working_directory_is_read(tmp_path):
         '[project]\nname = "shop"\n[tool.pipelines.cache]\nurl = "cache"\n'
     )
     found = load(tmp_path, {})
-    assert (found.url, found.project, found.directory) == ("cache", "shop", tmp_path)
+    assert (found.url, found.project) == (str(tmp_path / "cache"), "shop")
+    assert found.directory == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("sub/cache", HERE / "sub/cache"),
+        ("/mnt/cache", Path("/mnt/cache")),
+        ("file:///mnt/a%20b", Path("/mnt/a b")),
+        ("s3://bucket/x", None),
+    ],
+)
+def test_a_cache_in_a_directory_has_a_place(url, place):
+    assert settings({"url": url}).place == place
 
 
 def test_a_project_without_a_name_is_called_as_its_directory(tmp_path):

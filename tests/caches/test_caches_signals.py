@@ -227,7 +227,9 @@ def test_a_scope_can_not_be_raised(case, scope):
         rules(environ, payload, scope)
 
 
-@pytest.mark.parametrize("scope", ["Trusted", "pr/x", "pr/", "branch/", "pr/７", "../trusted"])
+@pytest.mark.parametrize(
+    "scope", ["Trusted", "pr/x", "pr/", "branch/", "pr/７", "pr/07", "../trusted"]
+)
 def test_a_scope_that_makes_no_sense_is_refused(scope):
     with pytest.raises(SettingsError, match="is wanted"):
         rules({}, {}, scope)

@@ -149,3 +149,4 @@ def test_where_results_go_and_git_are_no_input(tmp_path):
     assert excluded(tmp_path, None) == [".git"]
     assert excluded(tmp_path, tmp_path / "out" / "dist") == [".git", "out/dist"]
     assert excluded(tmp_path, tmp_path.parent / "elsewhere") == [".git"]
+    assert excluded(tmp_path, None, tmp_path / "caches") == [".git", "caches"]
