@@ -193,7 +193,7 @@ def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         constraint=_constraint([line.text.rstrip() for line in lines[:clause]]),
         imports=frozenset(quoted.findall(together)),
         embeds=tuple(t.removeprefix("//go:embed") for t in texts if t.startswith("//go:embed")),
-        upward=tuple(filter(_climbs, re.findall(r'["`]((?:[^"`\n]*/)?\.\.[^"`\n]*)', together))),
+        upward=_upward(texts),
         cgo='"C"' in together or "`C`" in together,
         foreign=any(map(_leaves, texts)),
         lists=_LISTS.search(together) is not None,
@@ -213,8 +213,17 @@ def _constraint(header: list[str]) -> str | None:
     return rules[0] if rules else "?" if old else None
 
 
-def _climbs(path: str) -> bool:
-    return ".." in path.split("/")
+def _upward(texts: Iterable[str]) -> tuple[str, ...]:
+    """Find paths with `..` in them; what is only compared with one, or a comment, reads nothing."""
+    code = "\n".join(_COMPARED.sub("", text) for text in texts if not text.startswith("//"))
+    found = re.findall(r'["`]((?:[^"`\n]*/)?\.\.[^"`\n]*)', code)
+    return tuple(path for path in found if ".." in path.split("/"))
+
+
+_COMPARED = re.compile(
+    r"(?:[=!]=|\bcase|\b(?:Has(?:Pre|Suf)fix|Contains|Index|Trim(?:Pre|Suf)fix|Count)\([^\"`]*,)"
+    r"\s*[\"`][^\"`]*[\"`]"
+)
 
 
 _LISTS = re.compile("|".join(_READS[1:3]))

@@ -43,14 +43,24 @@ class StageRow:
 
     @property
     def result(self) -> str:
-        """`running`, `failed`, `cancelled`, `cached`, or `ran N execs`."""
+        """`running`, `failed`, `cancelled`, `cached`, or `ran N execs` (of tests, the share)."""
         if self.ended is None:
             return "running"
         if self.error is not None:
             return "failed" if isinstance(self.error, Exception) else "cancelled"
         if not self.ran:
             return "cached"
-        return f"ran {self.ran} exec{'s' if self.ran > 1 else ''}"
+        ran = f"ran {self.ran} exec{'s' if self.ran > 1 else ''}"
+        return f"{ran}, {share}" if (share := self.share) else ran
+
+    @property
+    def share(self) -> str:
+        """Say for how many packages the toolchain knew the tests' results; "" without tests."""
+        told = [note["tests"] for note in self.notes if note.get("tests", {}).get("packages")]
+        if not told:
+            return ""
+        cached, all_of_them = (sum(each[name] for each in told) for name in ("cached", "packages"))
+        return f"{cached}/{all_of_them} packages from cache"
 
     def seconds(self, now: float) -> float:
         """How long it took, or has taken."""

@@ -123,6 +123,20 @@ def test_a_path_upwards_may_begin_with_another_name():
     assert "fixtures/x/1" in found("./lib", files=files, tests=True).paths
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'if p == ".." {',
+        'strings.HasPrefix(clean(p), "../")',
+        '\tcase "..":',
+        '// It begins with "..".',
+    ],
+)
+def test_a_path_that_is_only_compared_is_not_followed(line):
+    files = {"lib/more.go": f"package lib\n\n{line}\n"}
+    assert not found("./lib", files=files, tests=True).whole
+
+
 def test_what_tests_call_reads_from_where_the_tests_are():
     files = {
         "lib/lib_test.go": 'package lib\n\nimport "example.com/m/inner/deep/helper"\n',

@@ -65,6 +65,15 @@ def test_commands_count_for_the_stage_and_those_around_it(run):
     assert [row.ran for row in run.rows()] == [1, 1]
 
 
+def test_a_stage_that_tested_says_how_much_the_toolchain_had_in_its_cache(run):
+    span = opened(run, stage="test", cell="")
+    execs(run, "started")
+    run.noted("a", {"tests": {"packages": 30, "cached": 29}})
+    run.noted("a", {"tests": {"packages": 7, "cached": 7}})
+    run.closed(span, None)
+    assert run.rows()[0].result == "ran 1 exec, 36/37 packages from cache"
+
+
 def test_a_commands_failure_and_a_cancellation_differ(run):
     for name, error, result in (
         ("a", ValueError(), "failed"),
