@@ -19,8 +19,11 @@ from pipelines._session import command, environment
 __all__ = ["arguments", "main", "show", "size"]
 
 TRAVELLING = {
+    "inspect": "pipelines.cli.inspecting",
     "key": "pipelines.cli.keys",
     "report": "pipelines.cli.ledger",
+    "restore": "pipelines.cli.byhand",
+    "save": "pipelines.cli.byhand",
     "snippet": "pipelines.cli.snippets",
 }
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -113,6 +116,19 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--repair", action="store_true", help="delete what is wrong")
     report = action("report", "show what travelling caches saved and cost in the last run")
     report.add_argument("--all", action="store_true", help="in all runs that are remembered")
+    for name, text in (("save", "send"), ("restore", "fetch")):
+        moved = action(name, f"{text} a directory, or a cache volume, by hand")
+        moved.add_argument("path", nargs="?", default="", metavar="PATH")
+        moved.add_argument("--volume", default="", metavar="NAME", help="a volume of the store")
+        moved.add_argument("--key", default="", help="what it is filed under")
+        if name == "save":
+            moved.add_argument("--kind", choices=("build", "download"), default="build")
+        else:
+            moved.add_argument("--must", action="store_true", help="exit with 1 if it is not there")
+        moved.add_argument("--url", default="", help="the backend, instead of the configured one")
+    inspect = action("inspect", "show what a backend of travelling caches holds")
+    inspect.add_argument("--key", default="", help="only heads whose keys end in this")
+    inspect.add_argument("--url", default="", help="the backend, instead of the configured one")
     action("key", "make a key that signs what travels")
     snippet = action("snippet", "print what a CI's own file needs for travelling caches")
     snippet.add_argument("ci", choices=("github", "gitlab"))
