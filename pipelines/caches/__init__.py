@@ -7,7 +7,7 @@
     metered      a transport that measures its link; shares, what a command takes of a run
     ledger       what caches cost and saved, for `pipelines cache report`
     transport    where bytes are kept: one protocol
-    transports   who speaks it: a directory
+    transports   who speaks it: a directory, a bucket of S3
     open         from an address to a transport
     names        what objects may be called
     heads        which generation stands under a key, in the scopes that a run may read

@@ -25,6 +25,11 @@ def open_transport(url: str, environ: Mapping[str, str]) -> Transport:
     scheme, mark, _ = url.partition("://")
     if not mark or scheme == "file":
         return _directory(url, environ)
+    if scheme == "s3":
+        from pipelines.caches.transports.s3.bucket import S3Transport
+        from pipelines.caches.transports.s3.place import place
+
+        return S3Transport(place(url, environ))
     raise ValueError(
         f"cache url {url!r}: the scheme {scheme}: is not known; write a directory, s3:// or oci://"
     )
