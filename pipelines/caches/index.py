@@ -55,6 +55,13 @@ class Index:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def copy(self) -> "Index":
+        """Copy the index, to be added to."""
+        return Index(
+            self.packs[:], self.homes[:], self.starts[:], self.sizes[:], self.raws[:],
+            self.seals[:], self.frames[:], self.offsets[:], self.lengths[:], self.digests[:],
+        )  # fmt: skip
+
     def digest(self, chunk: int) -> bytes:
         """Give a chunk's digest."""
         return bytes(self.digests[chunk * DIGEST : chunk * DIGEST + DIGEST])

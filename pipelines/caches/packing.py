@@ -59,7 +59,8 @@ class Packer:
         self._level = level
         self._open: list[bytes | memoryview] = []
         self._raw = 0
-        self._frame = len(index.homes)  # the number of the frame that is being filled
+        self.first = len(index.homes)  # the number of the first new frame
+        self._frame = self.first  # … and of the one that is being filled
         self._making: deque[Future[_Frame]] = deque()
         self._parts: list[_Frame] = []
         self._held = 0

@@ -35,12 +35,15 @@ _LONG = 3500  # bytes of a path that the kernel surely takes at once
 class Placing:
     """One tree on its way into a directory; `put` may run in several threads."""
 
-    def __init__(self, index: Index, plan: Plan, into: Path, *, exact: bool) -> None:
+    def __init__(
+        self, index: Index, plan: Plan, into: Path, *, exact: bool, when: int | None = None
+    ) -> None:
         self._index = index
         self._plan = plan
         self._rows = plan.rows
         self._into = into
         self._exact = exact
+        self._when = when  # the time of all files, in place of their own
         self._top = -1
         self._masked = ~_umask() & _PLAIN
         self._lock = threading.Lock()
@@ -153,7 +156,8 @@ class Placing:
                 os.setxattr(held, name, value)
         if self._exact or rows.counts[row] > 1 or mode & self._masked != mode:
             os.fchmod(held, mode)
-        os.utime(held, ns=(rows.mtimes[row], rows.mtimes[row]))
+        when = rows.mtimes[row] if self._when is None else self._when
+        os.utime(held, ns=(when, when))
         now = os.fstat(held)
         self._stamps[rows.paths[row]] = _stamp(now)
 

@@ -24,6 +24,7 @@ from anyio import CapacityLimiter
 
 from pipelines.caches.faults import first
 from pipelines.caches.generation import Generation
+from pipelines.caches.habits import habit
 from pipelines.caches.limits import DEFAULT, Limits
 from pipelines.caches.placing import Placing
 from pipelines.caches.planning import Range, plan, ranges
@@ -58,13 +59,16 @@ async def restore(
     into: Path,
     *,
     exact: bool = False,
+    aging: bool = False,
     progress: Progress | None = None,
     limits: Limits = DEFAULT,
 ) -> Restored:
     """Put a tree of the generation into a new, empty directory, exactly as it was saved.
 
-    With `exact`, owners, attributes, setuid bits and whiteouts come back too (layers of the
-    engine). `progress` is called with the bytes that were read and those that are to be read.
+    With `aging`, the files of a tool that shows what it uses (`habits`) get one old time, so
+    that the save which is told `seen` can leave out what was not used. With `exact`, owners,
+    attributes, setuid bits and whiteouts come back too (layers of the engine). `progress` is called
+    with the bytes that were read and those that are to be read.
 
     Raises:
         Missing: a pack is gone.
@@ -74,7 +78,9 @@ async def restore(
     begun = time.monotonic()
     planned = await anyio.to_thread.run_sync(plan, generation, name, limits, exact)
     wanted = ranges(generation.index, planned)
-    placing = Placing(generation.index, planned, into, exact=exact)
+    placing = Placing(
+        generation.index, planned, into, exact=exact, when=_old(generation, aging=aging)
+    )
     try:
         await anyio.to_thread.run_sync(placing.begin)
         await _fill(transport, generation, wanted, placing, progress)
@@ -91,6 +97,12 @@ async def restore(
         time.monotonic() - begun,
         seen,
     )
+
+
+def _old(generation: Generation, *, aging: bool) -> int | None:
+    """Choose the time that files are set back to, if use is to show."""
+    aged = habit(generation.meta.get("habit", "")).aged if aging else None
+    return None if aged is None else time.time_ns() - aged * 10**9
 
 
 async def _fill(

@@ -8,15 +8,15 @@ attributes (`exact`).
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
+from pipelines.caches.credentials import holds_secret, suspicion
 from pipelines.caches.tree import DIR, FILE, HARD, LINK, WHITEOUT, Xattrs
 
-__all__ = ["Found", "Scan", "entered", "scan"]
+__all__ = ["Found", "Keep", "Scan", "entered", "scan"]
 
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -44,12 +44,25 @@ class Scan:
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
 
 
-class Dropping(Protocol):
-    """Say why a path is not saved; None: it is."""
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What travels: all but what the tool wants left behind, and credentials."""
 
-    def __call__(self, path: bytes, /, *, directory: bool) -> str | None:
-        """Look at a path relative to the tree."""
-        ...
+    dropped: Collection[bytes] = ()
+    exact: bool = False
+
+    def refuse(self, path: bytes, directory: int) -> str | None:
+        """Say why a file, in an open directory, is not saved; None: it is."""
+        if path in self.dropped:
+            return "the tool makes it anew"
+        if self.exact:
+            return None
+        match suspicion(path):
+            case "always":
+                return "credentials"
+            case "look" if holds_secret(directory, path.rpartition(b"/")[2]):
+                return "credentials"
+        return None
 
 
 @contextmanager
@@ -68,7 +81,7 @@ def entered(top: int, path: bytes) -> Iterator[int]:
             os.close(held)
 
 
-def scan(root: str | bytes | os.PathLike[str], drop: Dropping, *, exact: bool = False) -> Scan:
+def scan(root: str | bytes | os.PathLike[str], keep: Keep, *, exact: bool = False) -> Scan:
     """Walk a directory."""
     found = Scan()
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -78,7 +91,7 @@ def scan(root: str | bytes | os.PathLike[str], drop: Dropping, *, exact: bool = 
         while below:
             path = below.pop()
             with entered(top, path) as held:
-                below += _list(found, path, held, drop, exact=exact)
+                below += _list(found, path, held, keep, exact=exact)
     finally:
         os.close(top)
     found.rows.sort(key=lambda row: row.path)
@@ -86,7 +99,7 @@ def scan(root: str | bytes | os.PathLike[str], drop: Dropping, *, exact: bool = 
     return found
 
 
-def _list(found: Scan, path: bytes, held: int, drop: Dropping, *, exact: bool) -> list[bytes]:
+def _list(found: Scan, path: bytes, held: int, keep: Keep, *, exact: bool) -> list[bytes]:
     """Add what a directory holds; give its directories."""
     below = []
     prefix = path + b"/" if path else b""
@@ -97,7 +110,9 @@ def _list(found: Scan, path: bytes, held: int, drop: Dropping, *, exact: bool) -
             try:
                 status = item.stat(follow_symlinks=False)
                 directory = stat.S_ISDIR(status.st_mode)
-                why = drop(full, directory=directory) or _odd(status, exact=exact)
+                why = _odd(status, exact=exact)
+                if why is None and not directory:
+                    why = keep.refuse(full, held)
                 if why is not None:
                     found.skipped.append((full, why))
                     continue
