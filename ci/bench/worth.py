@@ -110,7 +110,7 @@ def simulate(project: Sizes, bandwidth: float, latency: float, luck: Luck, mode:
     offer = Offer(project.size, project.content, project.files, project.packs, worth)
     if not decide(mode, offer, meter.link, budget=30).restore:
         return clock.now + project.cold
-    watch = Watch(worth, clock) if mode == "auto" else None
+    watch = Watch(worth, clock, project.size) if mode == "auto" else None
     came = _restore(clock, project, bandwidth, latency, watch)
     return clock.now + (warm if came else project.cold)
 

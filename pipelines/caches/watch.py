@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 
+from pipelines.caches.arrivals import listening
 from pipelines.caches.errors import OverBudget
 
 __all__ = ["Watch", "watched"]
@@ -18,19 +19,20 @@ __all__ = ["Watch", "watched"]
 T = TypeVar("T")
 
 PATIENCE = 0.03
-SOONEST, LATEST = 0.1, 5.0  # bounds of the patience, in seconds
+SOONEST, LATEST = 0.25, 5.0  # bounds of the patience, in seconds
 WINDOWS = 3  # of the latest rate, in a patience
 
 
 class Watch:
-    """Judges a restore that is worth so many seconds by the bytes done and in all."""
+    """Judges a restore of `total` bytes that is worth so many seconds, by what has come."""
 
-    def __init__(self, worth: float, clock: Callable[[], float]) -> None:
+    def __init__(self, worth: float, clock: Callable[[], float], total: int = 0) -> None:
         self._worth = worth
         self._clock = clock
         self._began = clock()
         self._patience = min(max(worth * PATIENCE, SOONEST), LATEST)
-        self._done = self._total = 0
+        self._done = self._arrived = 0
+        self._total = total
         self._heard = self._began
         self._mark = (self._began, 0)
         self._latest = 0.0
@@ -41,35 +43,49 @@ class Watch:
         Raises:
             OverBudget: it is projected to lose.
         """
-        now = self._clock()
-        if done > self._done:
-            self._heard = now
-        self._done, self._total = done, total
-        at, before = self._mark
-        if now - at >= self._patience / WINDOWS:
-            self._latest = (done - before) / (now - at)
-            self._mark = (now, done)
+        self._done, self._total = max(done, self._done), total
+        self._note()
         if reason := self.overdue():
             raise OverBudget(reason)
 
+    def arrived(self, count: int) -> None:
+        """Take the news of a request that is under way."""
+        self._arrived += count
+        self._note()
+
     def overdue(self) -> str:
         """Say why the restore should be given up; empty if it should not. Needs no news."""
-        now = self._clock()
+        now, come = self._clock(), self._come
         elapsed, silent = now - self._began, now - self._heard
-        if elapsed < self._patience or (self._total and self._done >= self._total):
+        if elapsed < self._patience or (self._total and come >= self._total):
             return ""
-        so_far = f"{self._done} of {self._total} bytes came in {elapsed:.1f} s"
-        if not self._done or silent > max(self._worth, self._patience):
+        so_far = f"{come} of {self._total} bytes came in {elapsed:.1f} s"
+        if not come or silent > max(self._worth, self._patience):
             return f"{so_far}, none for {silent:.1f} s; the work takes {self._worth:.1f} s"
-        rate = max(self._done / elapsed, self._latest)
-        left = (self._total - self._done) / rate
+        if not self._total:
+            return ""
+        left = (self._total - come) / max(come / elapsed, self._latest)
         if left <= self._worth:
             return ""
         return f"{so_far}, the rest would take {left:.1f} s; the work takes {self._worth:.1f} s"
 
+    @property
+    def _come(self) -> int:
+        return max(self._done, self._arrived)
+
+    def _note(self) -> None:
+        now, come = self._clock(), self._come
+        at, before = self._mark
+        self._heard = now
+        if now - at >= self._patience / WINDOWS:
+            self._latest = (come - before) / (now - at)
+            self._mark = (now, come)
+
 
 async def watched(watch: Watch, restore: Callable[[Watch], Awaitable[T]], every: float = 0.1) -> T:
     """Run a restore that tells the watch its progress; cancel it when it is overdue.
+
+    Bytes of requests that are under way count too (`arrivals`).
 
     Raises:
         OverBudget: it is projected to lose, or nothing comes.
@@ -86,7 +102,8 @@ async def watched(watch: Watch, restore: Callable[[Watch], Awaitable[T]], every:
     async with anyio.create_task_group() as group:
         group.start_soon(look, group.cancel_scope)
         try:
-            results.append(await restore(watch))
+            with listening(watch.arrived):
+                results.append(await restore(watch))
         except Exception as exc:  # noqa: BLE001 - raised below, out of the group
             failure = exc
         group.cancel_scope.cancel()

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from pipelines.caches.arrivals import arrived
 from pipelines.caches.errors import Damaged, OverBudget
 from pipelines.caches.watch import Watch, watched
 
@@ -41,7 +42,7 @@ def test_a_restore_that_wins_ends():
     assert played(100.0, 100 * MB, lambda _: 10 * MB) == (pytest.approx(10.0), False)
 
 
-@pytest.mark.parametrize("worth", [2.0, 10.0, 100.0])
+@pytest.mark.parametrize("worth", [6.0, 10.0, 100.0])
 def test_a_restore_that_loses_is_given_up_after_a_few_percent_of_the_work(worth):
     took, given_up = played(worth, 1000 * MB, lambda _: 1 * MB)
     assert given_up
@@ -84,6 +85,37 @@ def test_a_stall_is_given_up():
         watch(int(clock.now * 50 * MB), 60 * MB)
     clock.now += 5.5
     assert "none for 5.5 s" in watch.overdue()
+
+
+def test_bytes_of_a_request_under_way_count():
+    clock = Clock()
+    watch = Watch(10.0, clock, total=100 * MB)
+    for _ in range(100):
+        clock.now += 0.01
+        watch.arrived(MB // 5)
+    assert not watch.overdue()
+    slow = Watch(10.0, clock, total=100 * MB)
+    for _ in range(100):
+        clock.now += 0.01
+        slow.arrived(MB // 100)
+    assert "the rest would take 99.0 s" in slow.overdue()
+
+
+async def test_a_transport_tells_the_watch_of_what_arrives():
+    clock = Clock()
+    watch = Watch(1.0, clock, total=2)
+
+    async def request():
+        arrived(2)
+
+    async def restore(_):
+        async with anyio.create_task_group() as group:
+            group.start_soon(request)
+        clock.now = 100.0
+        return watch.overdue()
+
+    assert await watched(watch, restore) == ""
+    arrived(5)  # nobody listens: nothing happens
 
 
 async def test_a_restore_that_ends_gives_its_result():
