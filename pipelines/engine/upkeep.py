@@ -67,6 +67,7 @@ def main(arguments: Sequence[str], mode: str) -> int:
 def collect(layout: Layout, *, owners: bool) -> None:
     """Sweep at the end of a session, if it is time to; a failure costs nothing but space."""
     try:
+        Volumes(layout).tend()
         policy = policy_of(layout, os.environ)
         if not due(layout, policy):
             return

@@ -10,6 +10,8 @@ Theory of operation
         data          the contents; PRIVATE users that find it taken use data.1, data.2, …
         lock[.n]      held shared by SHARED users, exclusively by the others
         meta.json     key and namespace, for people; its mtime is the last use
+        uses          a byte for every use since it was last tended
+        looks.json    see `gocache.py`
 
     Contents appear by one rename, seeded and owned, made by whoever holds the lock
     exclusively; what a dead maker left half-made is thrown away by the next.
@@ -23,7 +25,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ import anyio.to_thread
 
 from pipelines.engine.digest import digest_json
 from pipelines.engine.op import CacheVolume
+from pipelines.engine.store import gocache
 from pipelines.engine.store.crash import crashpoint
 from pipelines.engine.store.flocks import FileLock
 from pipelines.engine.store.full import full
@@ -42,6 +45,7 @@ __all__ = ["Volume", "Volumes", "identity", "measure"]
 
 Fill = Callable[[Path], None]
 
+_OFTEN = 6  # uses between two looks at a build cache
 _FIRST_WAIT = 0.002
 _LONGEST_WAIT = 0.05
 
@@ -163,6 +167,7 @@ class Volumes:
         draft.chmod(0o755)
         if fill is not None:
             fill(draft)
+            gocache.settle(draft, time.time())
         if volume.mode is not None:
             draft.chmod(volume.mode)
         if volume.owner and self._owners:
@@ -207,12 +212,42 @@ class Volumes:
                 for lock in locks:
                     lock.close()
 
+    def tend(self) -> int:
+        """Trim the build cache that was used most often since it was last trimmed.
+
+        Only one, and none that somebody has open: a session's end is waited for. Gives the bytes.
+        """
+        for uses, home in sorted(self._often(), reverse=True):
+            if uses < _OFTEN or not gocache.is_gocache(home / "data"):
+                continue
+            with self._gate(shared=True):
+                if not home.exists():
+                    continue
+                lock = FileLock(home / "lock")
+                taken = lock.attempt()
+            try:
+                if taken:
+                    os.truncate(home / "uses", 0)
+                    return gocache.trim(home / "data", home / "looks.json", time.time())
+            finally:
+                lock.close()
+        return 0
+
+    def _often(self) -> Iterator[tuple[int, Path]]:
+        for name in os.listdir(self._layout.volumes):
+            home = self._layout.volumes / name
+            with suppress(FileNotFoundError):
+                yield (home / "uses").stat().st_size, home
+
     def _touch(self, home: Path) -> None:
-        try:
+        # Losing a last use is no reason to fail a build.
+        with suppress(OSError):
             os.utime(home / "meta.json")
-        except FileNotFoundError:
-            # Losing a last-use time is no reason to fail a build.
-            return
+            uses = os.open(home / "uses", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
+            try:
+                os.write(uses, b".")
+            finally:
+                os.close(uses)
 
 
 def _give(top: Path, uid: int, gid: int) -> None:

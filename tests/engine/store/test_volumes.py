@@ -1,4 +1,5 @@
 import os
+import time
 
 import anyio
 import pytest
@@ -163,3 +164,53 @@ async def test_a_private_copy_is_seeded_like_the_first(volumes):
     async with volumes.open(volume, fill) as one, volumes.open(volume, fill) as two:
         (one / "seed").write_text("changed")
         assert (two / "seed").read_text() == "s"
+
+
+async def used_by_go(volumes, often):
+    """Use a volume often, with entries that are used and such as are not any more."""
+    for turn in range(often):
+        async with volumes.open(CacheVolume("go-build")) as path:
+            for number in range(256):
+                (path / f"{number:02x}").mkdir(exist_ok=True)
+            (path / "00/live-d").write_bytes(b"x" * 300_000)
+            (path / f"ff/edit{turn}-d").write_bytes(b"x" * 30_000)
+    return path
+
+
+async def test_a_build_cache_is_looked_at_after_a_few_uses(volumes, layout):
+    await used_by_go(volumes, 5)
+    volumes.tend()
+    assert not list(layout.volumes.glob("*/looks.json"))
+    path = await used_by_go(volumes, 1)
+    volumes.tend()
+    assert time.time() - (path / "00/live-d").stat().st_mtime > 3600
+    [uses] = layout.volumes.glob("*/uses")
+    assert uses.stat().st_size == 0
+
+
+async def test_no_build_cache_is_trimmed_while_somebody_has_it(volumes, layout):
+    await used_by_go(volumes, 6)
+    async with volumes.open(CacheVolume("go-build")):
+        assert volumes.tend() == 0
+    assert not list(layout.volumes.glob("*/looks.json"))
+    volumes.tend()
+    assert list(layout.volumes.glob("*/looks.json"))
+
+
+async def test_what_is_no_build_cache_is_left_alone(volumes, layout):
+    for _ in range(9):
+        async with volumes.open(CacheVolume("other")) as path:
+            (path / "file").write_text("x")
+    assert volumes.tend() == 0
+    assert not list(layout.volumes.glob("*/looks.json"))
+
+
+async def test_the_seed_of_a_build_cache_is_as_new_for_go(volumes):
+    def fill(into):
+        for number in range(256):
+            (into / f"{number:02x}").mkdir()
+        (into / "00/old-d").write_text("")
+        os.utime(into / "00/old-d", (1, 1))
+
+    async with volumes.open(CacheVolume("a"), fill) as path:
+        assert time.time() - (path / "00/old-d").stat().st_mtime < 3 * 3600
