@@ -1,4 +1,4 @@
-"""The command: `python -m ci.bench [--quick] [--only NAME …] [--json FILE] [--keep DIR]`."""
+"""The command: `python -m ci.bench [--quick] [--rounds N] [--only NAME …] [--keep DIR]`."""
 
 import argparse
 import os
@@ -8,18 +8,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from ci.bench import dockerfiles, files, images, projects, pulls, sdk
-from ci.bench.contestants import Contestant, Host, Pipelines, peers
+from ci.bench import dockerfiles, files, images, pulls, sdk
+from ci.bench.buildkit import buildkit
+from ci.bench.contestants import Contestant, Host, Pipelines, goreleaser
+from ci.bench.dockerd import Absent
 from ci.bench.engines import Engine, dagger, embedded
-from ci.bench.inputs import CRANE, PODINFO, go_version
+from ci.bench.inputs import BUILDX, CRANE, PODINFO, go_version
 from ci.bench.measure import BenchError
+from ci.bench.projects import Course, Tester
 from ci.bench.report import Report
 
 __all__ = ["main"]
 
-GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "crane", "podinfo")
+GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "crane", "buildx", "podinfo")
+GO = ("crane", "buildx")  # `--only go`
+PROJECTS = {p.name: p for p in (CRANE, BUILDX, PODINFO)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scratch = options.keep or Path(tempfile.mkdtemp(prefix="pipelines-bench-"))
     scratch.mkdir(parents=True, exist_ok=True)
     try:
-        failed = _groups(report, options.only or GROUPS, scratch.resolve(), quick=options.quick)
+        names = [n for o in options.only or GROUPS for n in (GO if o == "go" else (o,))]
+        failed = _groups(report, names, scratch.resolve(), options)
     finally:
         if options.keep is None:
             _remove(scratch)
@@ -39,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _groups(report: Report, names: Sequence[str], scratch: Path, *, quick: bool) -> bool:
+def _groups(
+    report: Report, names: Sequence[str], scratch: Path, options: argparse.Namespace
+) -> bool:
     """Run the groups; one that fails is reported and does not stop the others."""
-    engines = _engines(report, scratch)
+    engines, quick = _engines(report, scratch), options.quick
+    rounds = options.rounds or (2 if quick else 5)
     failed = False
     for name in names:
         print(f"{name}:", flush=True)
@@ -58,7 +68,7 @@ def _groups(report: Report, names: Sequence[str], scratch: Path, *, quick: bool)
                 own = embedded(scratch / "dockerfile" / "store")
                 dockerfiles.measure(report, own, scratch / "dockerfile", quick=quick)
             else:
-                _project(report, name, engines, scratch, quick=quick)
+                _project(report, name, engines, scratch, rounds, install=not quick)
         except BenchError as exc:
             failed = True
             print(f"{name} failed: {exc}", file=sys.stderr)
@@ -77,22 +87,38 @@ def _engines(report: Report, scratch: Path) -> list[Engine]:
 
 
 def _project(
-    report: Report, name: str, engines: Sequence[Engine], scratch: Path, *, quick: bool
+    report: Report,
+    name: str,
+    engines: Sequence[Engine],
+    scratch: Path,
+    rounds: int,
+    *,
+    install: bool,
 ) -> None:
     if shutil.which("go") is None:
         report.skip(name, "no `go` on PATH: there is nothing to compare with")
         return
     # A store and caches of its own: "cold" means that nothing of another group is there.
     own = scratch / f"{name}-caches"
-    host = Host(own / "go")
-    contestants: list[Contestant] = [Pipelines("pipelines", embedded(own / "store")), host]
+    host, ours = Host(own / "go"), Pipelines("pipelines", embedded(own / "store"))
+    contestants: list[Contestant] = [ours, host]
     contestants += [Pipelines("dagger", engine) for engine in engines[1:]]
-    found, absent = peers(host, scratch)
-    for peer, why in absent.items():
-        if not any(text.startswith(peer) for text in report.skipped):
-            report.skip(peer, why)
-    project = {p.name: p for p in (CRANE, PODINFO)}[name]
-    projects.measure(report, project, [*contestants, *found], scratch, quick=quick)
+    testers: list[Tester] = [ours, host]
+    peer = goreleaser(host, scratch, install=install)
+    if isinstance(peer, str):
+        report.skip(f"{name}: GoReleaser", peer)
+    else:
+        contestants.append(peer)
+    with ExitStack() as stack:
+        try:
+            docker = stack.enter_context(buildkit(ours.engine, scratch))
+            contestants.append(docker)
+            testers.append(docker)
+        except Absent as why:
+            report.skip(f"{name}: BuildKit", str(why))
+        place, project = scratch / name, PROJECTS[name]
+        reach = "≤ 1.08 × host" if project is BUILDX else "≤ 1.15 × host"
+        Course(report, project, contestants, testers, place, rounds, reach).run()
 
 
 def _machine() -> dict[str, str]:
@@ -116,8 +142,12 @@ def _remove(scratch: Path) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ci.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds; good for a first look")
+    parser.add_argument("--rounds", type=int, help="of the Go projects, instead of 5 (2: --quick)")
     parser.add_argument(
-        "--only", action="append", choices=GROUPS, help="measure this group (may be repeated)"
+        "--only",
+        action="append",
+        choices=(*GROUPS, "go"),
+        help="measure this group (may be repeated); go is crane and buildx",
     )
     parser.add_argument("--json", type=Path, help="save the numbers to this file")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")

@@ -3,19 +3,19 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ci.bench.engines import Engine, command
-from ci.bench.inputs import TARGETS, Project, go_version
+from ci.bench.inputs import Project, go_version
 from ci.bench.measure import Sample, run
 
-__all__ = ["BuildKit", "Contestant", "GoReleaser", "Host", "Pipelines", "peers"]
+__all__ = ["Contestant", "GoReleaser", "Host", "Pipelines", "goreleaser", "linked"]
 
 PIPELINE = Path(__file__).parent / "pipeline"
 LDFLAGS = "-s -w"
+GORELEASER = "github.com/goreleaser/goreleaser/v2@v2.15.0"
 
 
 class Contestant(Protocol):
@@ -25,8 +25,8 @@ class Contestant(Protocol):
     def name(self) -> str:
         """What the table calls it."""
 
-    def build(self, project: Project, source: Path, out: Path) -> Sample:
-        """Build once."""
+    def build(self, project: Project, source: Path, out: Path, stamp: str = "") -> Sample:
+        """Build once; `stamp` is the value of the project's variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,18 @@ class Pipelines:
     name: str
     engine: Engine
 
-    def build(self, project: Project, source: Path, out: Path) -> Sample:
+    def build(self, project: Project, source: Path, out: Path, stamp: str = "") -> Sample:
         """Run `pipelines run release --export`, interpreter and all."""
-        words = ["--source", str(source), "--command", project.command, "--version", go_version()]
-        export = ["--export", str(out), "--engine", self.engine.name]
-        line = [command(), "run", "release", *words, *export]
-        return run(line, env=self.engine.env, cwd=PIPELINE)[0]
+        words = ["--command", project.command, "--targets", ",".join(project.targets)]
+        return self._run("release", source, *words, "--stamp", stamp, "--export", str(out))[0]
+
+    def test(self, project: Project, source: Path) -> tuple[Sample, str]:
+        """Run `pipelines run test`; give what `go test` printed, too."""
+        return self._run("test", source, "--packages", ",".join(project.tests))
+
+    def _run(self, stage: str, source: Path, *words: str) -> tuple[Sample, str]:
+        line = [command(), "run", "--engine", self.engine.name, stage, "--source", str(source)]
+        return run([*line, "--version", go_version(), *words], env=self.engine.env, cwd=PIPELINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +57,21 @@ class Host:
     caches: Path
     name: str = "host"
 
-    def build(self, project: Project, source: Path, out: Path) -> Sample:
+    def build(self, project: Project, source: Path, out: Path, stamp: str = "") -> Sample:
         """Run the loop; outputs of the last time are left there, so Go may skip their links."""
-        words = f'-trimpath -buildvcs=false -ldflags "{LDFLAGS}"'
+        words = f'-trimpath -buildvcs=false -ldflags "{linked(stamp)}"'
         one = (
             f"GOOS=${{1%/*}} GOARCH=${{1#*/}} go build {words} "
             f'-o "{out}/${{1%/*}}-${{1#*/}}/" {project.command}'
         )
-        feed = " ".join(TARGETS)
+        feed = " ".join(project.targets)
         line = f"printf '%s\\n' {feed} | xargs -P {os.cpu_count()} -n 1 sh -c '{one}' sh"
         return run(["sh", "-c", line], env=self.env(), cwd=source)[0]
+
+    def test(self, project: Project, source: Path) -> tuple[Sample, str]:
+        """Run `go test` with the flags that ours has."""
+        line = ["go", "test", "-trimpath", "-buildvcs=false", *project.tests]
+        return run(line, env=self.env(), cwd=source)
 
     def env(self) -> dict[str, str]:
         """Return the environment: caches of its own, nothing else changed."""
@@ -81,9 +92,10 @@ class GoReleaser:
 
     host: Host
     scratch: Path
+    program: str
     name: str = "goreleaser"
 
-    def build(self, project: Project, source: Path, out: Path) -> Sample:
+    def build(self, project: Project, source: Path, out: Path, stamp: str = "") -> Sample:
         """Run it with a configuration that lies outside the source."""
         config = self.scratch / f"goreleaser-{project.name}.yaml"
         config.write_text(
@@ -93,85 +105,37 @@ class GoReleaser:
             "builds:\n"
             f"  - main: {project.command}\n"
             f"    binary: {project.name}\n"
-            "    no_unique_dist_dir: false\n"
             "    flags: [-trimpath, -buildvcs=false]\n"
-            f'    ldflags: ["{LDFLAGS}"]\n'
-            "    goos: [linux, darwin, windows]\n"
-            "    goarch: [amd64, arm64]\n"
-            "    goamd64: [v1]\n"
+            f'    ldflags: ["{linked(stamp)}"]\n'
+            f"    targets: [{', '.join(t.replace('/', '_') for t in project.targets)}]\n"
         )
-        line = ["goreleaser", "build", "--snapshot", "--clean", "-f", str(config)]
+        line = [self.program, "build", "--snapshot", "--clean", "-f", str(config)]
         sample, _ = run(line, env=self.host.env(), cwd=source)
         _rename(out, project)
         return sample
 
 
-@dataclass(frozen=True, slots=True)
-class BuildKit:
-    """`buildctl build` of a good Dockerfile: module layer, bind mounts, cache mounts, one solve."""
-
-    scratch: Path
-    base: str
-    name: str = "buildkit"
-    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-
-    def build(self, project: Project, source: Path, out: Path) -> Sample:
-        """Solve six platforms at once and export them."""
-        folder = self.scratch / f"buildkit-{project.name}"
-        folder.mkdir(exist_ok=True)
-        caches = "--mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/gocache"
-        (folder / "Dockerfile").write_text(
-            f"FROM --platform=$BUILDPLATFORM {self.base} AS build\n"
-            "WORKDIR /src\n"
-            "ENV CGO_ENABLED=0 GOCACHE=/gocache GOTOOLCHAIN=local GOFLAGS=\n"
-            "COPY go.mod go.sum ./\n"
-            f"RUN {caches} go mod download\n"
-            "ARG TARGETOS TARGETARCH\n"
-            f"RUN --mount=type=bind,target=. {caches} "
-            "GOOS=$TARGETOS GOARCH=$TARGETARCH "
-            f'go build -trimpath -buildvcs=false -ldflags "{LDFLAGS}" -o /out/ {project.command}\n'
-            "FROM scratch\n"
-            "COPY --from=build /out /\n"
-        )
-        (folder / "Dockerfile.dockerignore").write_text("*.md\n")
-        line = ["buildctl", "build", "--frontend", "dockerfile.v0"]
-        line += ["--local", f"context={source}", "--local", f"dockerfile={folder}"]
-        line += ["--opt", f"platform={','.join(TARGETS)}"]
-        line += ["--output", f"type=local,dest={out}"]
-        return run(line, env=self.env)[0]
+def linked(stamp: str) -> str:
+    """Spell the linker's flags; `stamp` is variable=value or nothing."""
+    return f"{LDFLAGS} -X {stamp}" if stamp else LDFLAGS
 
 
-def peers(host: Host, scratch: Path) -> tuple[list[Contestant], dict[str, str]]:
-    """Return the peers that are installed, and why the others are not here."""
-    found: list[Contestant] = []
-    absent: dict[str, str] = {}
-    if shutil.which("goreleaser"):
-        found.append(GoReleaser(host, scratch))
-    else:
-        absent["GoReleaser"] = "no `goreleaser` on PATH"
-    if why := _no_buildkit():
-        absent["BuildKit"] = why
-    else:
-        base = os.environ.get("BENCH_BUILDKIT_BASE", f"golang:{go_version()}")
-        found.append(BuildKit(scratch, base))
-    return found, absent
-
-
-def _no_buildkit() -> str | None:
-    if shutil.which("buildctl") is None:
-        return "no `buildctl` on PATH"
-    asked = subprocess.run(
-        ["buildctl", "--timeout", "3", "debug", "workers"],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    return None if asked.returncode == 0 else "`buildctl` reaches no buildkitd"
+def goreleaser(host: Host, scratch: Path, *, install: bool) -> GoReleaser | str:
+    """Give the peer, or why it is not here; `install` fetches it through the Go module proxy."""
+    own = scratch / "bin"
+    found = shutil.which("goreleaser", path=f"{own}:{os.environ['PATH']}")
+    if found is None and install:
+        env = {**os.environ, "GOBIN": str(own), "GOFLAGS": "", "CGO_ENABLED": "0"}
+        subprocess.run(["go", "install", GORELEASER], env=env, capture_output=True, check=False)
+        found = shutil.which("goreleaser", path=str(own))
+    if found is None:
+        return f"no `goreleaser` on PATH; `go install {GORELEASER}` gets it"
+    return GoReleaser(host, scratch, found)
 
 
 def _rename(out: Path, project: Project) -> None:
     """Give GoReleaser's directories (`crane_linux_amd64_v1`) the plain names."""
-    for target in TARGETS:
+    for target in project.targets:
         system, arch = target.split("/")
         for made in out.glob(f"*_{system}_{arch}*"):
             plain = out / f"{system}-{arch}"

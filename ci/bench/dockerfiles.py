@@ -7,8 +7,6 @@ timed whole: our interpreter, session and all; Docker's client. The daemon of th
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from ci.bench.buildkit import load, settings
 from ci.bench.dockerd import Absent, Docker, daemon
 from ci.bench.engines import Engine, command
 from ci.bench.inputs import CRANE, fetch, go_version
@@ -28,21 +27,6 @@ __all__ = ["measure"]
 
 PIPELINE = Path(__file__).parent / "pipeline" / "dockerfile.py"
 CACHES = "--mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build"
-SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOINSECURE")
-BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-LOAD = f"""\
-import os, sys, anyio
-from pipelines import connect
-async def main():
-    async with connect(engine="embedded") as dag:
-        base = dag.container().from_(sys.argv[1])
-        # BuildKit does not lend the machine's certificates to commands.
-        ours = os.environ.get("SSL_CERT_FILE", "{BUNDLE}")
-        if os.path.exists(ours):
-            base = base.with_file("{BUNDLE}", dag.host().file(ours))
-        await base.export(sys.argv[2])
-anyio.run(main)
-"""
 
 
 class Contestant(Protocol):
@@ -112,20 +96,14 @@ def measure(report: Report, engine: Engine, scratch: Path, *, quick: bool) -> No
 
 def dockerfile(base: str) -> str:
     """Write the Dockerfile; what the machine's Go says of proxies is said to the builders too."""
-    told = {name: _go_env(name) for name in SETTINGS}
-    settings = "".join(f"ENV {name}={value}\n" for name, value in told.items() if value)
+    told = "".join(f"ENV {name}={value}\n" for name, value in settings().items())
     return (
-        f"FROM {base} AS build\nWORKDIR /src\n{settings}ENV CGO_ENABLED=0 GOTOOLCHAIN=local\n"
+        f"FROM {base} AS build\nWORKDIR /src\n{told}ENV CGO_ENABLED=0 GOTOOLCHAIN=local\n"
         f"COPY go.mod go.sum ./\nRUN {CACHES} go mod download\nCOPY . .\n"
         f'RUN {CACHES} go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/crane '
         f"{CRANE.command}\nFROM scratch\nCOPY --from=build /out/ /\n"
         'ENTRYPOINT ["/crane"]\n'
     )
-
-
-def _go_env(name: str) -> str:
-    asked = subprocess.run(["go", "env", name], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()
 
 
 @contextmanager
@@ -137,10 +115,7 @@ def _peers(report: Report, engine: Engine, scratch: Path, base: str) -> Iterator
         report.skip("dockerfile: buildctl", "no `buildctl`, or BUILDKIT_HOST is not set")
     try:
         with daemon() as docker:
-            archive = scratch / "base.tar"
-            run([sys.executable, "-c", LOAD, base, str(archive)], env=engine.env)
-            docker.load(archive, base)
-            archive.unlink()
+            load(docker, engine, base, scratch)
             yield [*found, DockerBuild(docker)]
     except Absent as why:
         report.skip("dockerfile: docker build", str(why))

@@ -5,25 +5,44 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci.bench.measure import BenchError
 
-__all__ = ["CRANE", "PODINFO", "TARGETS", "Project", "checkout", "digests", "fetch", "go_version"]
+__all__ = [
+    "BUILDX",
+    "CRANE",
+    "PODINFO",
+    "TARGETS",
+    "Project",
+    "checkout",
+    "digests",
+    "fetch",
+    "go_version",
+]
 
 TARGETS = tuple(f"{o}/{a}" for o in ("linux", "darwin", "windows") for a in ("amd64", "arm64"))
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A module at a version, the command that is built, and the leaves that are edited."""
+    """A module at a version, the command that is built, and the leaves that are edited.
+
+    `stamp` is the variable that release builds set, `tests` are the packages that are tested, and
+    `test` is a test file of one of them.
+    """
 
     name: str
     module: str
     version: str
     command: str
     leaves: tuple[str, ...]
+    targets: tuple[str, ...] = TARGETS
+    stamp: str = ""
+    tests: tuple[str, ...] = ()
+    test: str = ""
 
 
 CRANE = Project(
@@ -38,6 +57,27 @@ CRANE = Project(
         "cmd/crane/cmd/list.go",
         "cmd/crane/cmd/pull.go",
     ),
+    stamp="github.com/google/go-containerregistry/cmd/crane/cmd.Version",
+    tests=("./...",),
+    test="pkg/name/tag_test.go",
+)
+# The large one: 1,400 packages. Two targets, so that the cold builds end before lunch.
+BUILDX = Project(
+    "buildx",
+    "github.com/docker/buildx",
+    "v0.36.1",
+    "./cmd/buildx",
+    (
+        "cmd/buildx/main.go",
+        "commands/version.go",
+        "commands/inspect.go",
+        "commands/stop.go",
+        "commands/rm.go",
+    ),
+    targets=("linux/amd64", "darwin/arm64"),
+    stamp="github.com/docker/buildx/version.Version",
+    tests=("./bake/...", "./store/...", "./util/buildflags/..."),
+    test="store/store_test.go",
 )
 PODINFO = Project(
     "podinfo",
@@ -83,10 +123,10 @@ def checkout(source: Path, target: Path) -> Path:
     return target
 
 
-def digests(root: Path) -> dict[str, str]:
+def digests(root: Path, targets: Sequence[str] = TARGETS) -> dict[str, str]:
     """Return the digest of every target's executable below `root`/os-arch (os_arch, os/arch)."""
     found = {}
-    for target in TARGETS:
+    for target in targets:
         system, arch = target.split("/")
         for place in (root / f"{system}-{arch}", root / f"{system}_{arch}", root / system / arch):
             files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else []

@@ -1,19 +1,30 @@
-"""Build one command of a Go module for six platforms: what the bench times."""
+"""Build one command of a Go module for several platforms, and test it: what the bench times."""
 
 from dagger import Directory
 
-from pipelines import Platform, dist, gather, go, matrix
+from pipelines import Platform, dist, gather, go
 
-__all__ = ["release"]
-
-TARGETS = matrix(Platform, os=["linux", "darwin", "windows"], arch=["amd64", "arm64"])
+__all__ = ["release", "test"]
 
 
-async def release(source: Directory, command: str, version: str) -> Directory:
-    """Build `command` with Go `version` for every target."""
+async def release(
+    source: Directory, command: str, version: str, targets: str, stamp: str = ""
+) -> Directory:
+    """Build `command` with Go `version` for every target; `stamp` is variable=value."""
     flags = "-s -w"
+    name, _, value = stamp.partition("=")
+    stamps = {name: value} if stamp else {}
+    platforms = [Platform.parse(target) for target in targets.split(",")]
     return dist(
         await gather(
-            {p: go.build(source, p, command, ldflags=flags, version=version) for p in TARGETS}
+            {
+                p: go.build(source, p, command, ldflags=flags, version=version, stamp=stamps)
+                for p in platforms
+            }
         )
     )
+
+
+async def test(source: Directory, packages: str, version: str) -> str:
+    """Test packages with Go `version`; give what `go test` printed."""
+    return await go.test(source, *packages.split(","), version=version)
