@@ -57,9 +57,11 @@ class Placing:
         Raises:
             FileExistsError: the directory is not empty.
         """
-        self._top = os.open(self._into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if os.listdir(self._top):
+        top = os.open(self._into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if os.listdir(top):
+            os.close(top)
             raise FileExistsError(f"{self._into} is not empty: a restore needs a new directory")
+        self._top = top  # from here on what is in it is ours, and removed if we fail
         rows = self._rows
         for row, path in enumerate(rows.paths):
             if rows.kinds[row] == DIR and path:
