@@ -29,6 +29,7 @@ __all__ = ["Address", "Session", "caches", "command", "environment"]
 
 _READY_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 _TAIL_LINES = 50
 
 
@@ -82,6 +83,7 @@ class Session:
         self._listeners = listeners
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self._address: Address | None = None
+        self._saving = 0.0
 
     @classmethod
     def start(
@@ -150,13 +152,19 @@ class Session:
         return self._address
 
     def close(self, grace: float = _GRACE_SECONDS) -> None:
-        """Ask the session to end, wait for `grace` seconds, then kill it."""
+        """Ask the session to end, wait for `grace` seconds, then kill it.
+
+        A session that saves a travelling cache says for how long it may.
+        """
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        try:
-            self.process.wait(grace)
-        except subprocess.TimeoutExpired:
+        began = time.monotonic()
+        while (left := began + grace + self._saving - time.monotonic()) > 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(min(left, _LOOK_SECONDS if self._saving else grace))
+                break
+        else:
             self.kill()
         for thread in self._listeners:
             thread.join(1.0)
@@ -209,7 +217,11 @@ class Session:
                     event = json.loads(line)
                 except ValueError:
                     continue  # cut off when the process was killed
-                if listen and isinstance(event, dict):
+                if not isinstance(event, dict):
+                    continue
+                if event.get("event") == "cache" and event.get("state") == "saving":
+                    self._saving = float(event.get("budget", 0.0))
+                if listen:
                     listen(event)
 
     def _read_stderr(

@@ -48,6 +48,8 @@ ENGINE = {
     "sources": set(),
     "network": set(),
     "run": {"images", "keys", "network", "reasons", "sandbox", "snapshots", "sources", "store"},
+    "travel": {"snapshots", "store"},
+    "answers": {"solver", "travel"},
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
     "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
@@ -60,10 +62,13 @@ ENGINE = {
     "world": {"images", "run", "sources", "store"},
     "link": {"network", "run", "sandbox"},
     "assembly": {
-        "ground", "images", "link", "run", "sandbox", "snapshots", "solver", "store", "world",
+        "ground", "images", "link", "run", "sandbox", "snapshots", "solver", "store",
+        "travel", "world",
     },
     "engine": {
+        "answers",
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
+        "travel",
         "world",
         "keeper",
     },

@@ -17,7 +17,7 @@ import anyio
 from anyio.from_thread import check_cancelled
 
 from pipelines.engine import ground, pins
-from pipelines.engine.digest import digest_json
+from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.events import Events
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.local import Images
@@ -26,7 +26,7 @@ from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.images.tarread import limits
 from pipelines.engine.link import Links, link
-from pipelines.engine.result import Snapshot
+from pipelines.engine.result import Result, Snapshot
 from pipelines.engine.run.export import export_tree
 from pipelines.engine.run.history import History
 from pipelines.engine.run.nesting import Doors
@@ -55,8 +55,9 @@ from pipelines.engine.world import World
 
 if TYPE_CHECKING:
     from pipelines.engine.images.packages import Packages, Part
+    from pipelines.engine.travel.travel import Travel
 
-__all__ = ["Cache", "Parts", "Settings", "assemble"]
+__all__ = ["Cache", "Parts", "Settings", "TravellingCache", "assemble"]
 
 _MNT_DETACH = 2
 _SECRET_FLAGS = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
@@ -99,6 +100,7 @@ class Parts:
     outgoing: Outgoing
     world: World
     links: Links
+    travel: "Travel | None"
 
 
 class Cache:
@@ -109,6 +111,36 @@ class Cache:
         self.put = records.put
         self.forget = records.forget
         self.locked = locks.locked
+
+
+class TravellingCache:
+    """The same, where records of other machines answer too."""
+
+    def __init__(self, records: Records, locks: Locks, travel: "Travel") -> None:
+        self._records = records
+        self._index = travel.index
+        self.locked = locks.locked
+
+    def get(self, key: Digest) -> Result | None:
+        """Ask the store, then what is known of other machines."""
+        if (found := self._records.get(key)) is None:
+            return self._index.get(key)
+        self._index.use(key)
+        return found
+
+    def put(
+        self, keys: Sequence[Digest], result: Result, note: str = "", seconds: float = 0.0
+    ) -> None:
+        """Record a result, unless only another machine has its content."""
+        if not self._index.alias(keys, result):
+            self._records.put(keys, result, note, seconds)
+            for key in keys:
+                self._index.use(key, made=seconds > 0)
+
+    def forget(self, key: Digest) -> None:
+        """Drop a record, wherever it is from."""
+        self._records.forget(key)
+        self._index.forget(key)
 
 
 class PackageImages:
@@ -155,6 +187,7 @@ def assemble(
     sandbox = _sandbox(settings, environ, stack)
     outgoing = Outgoing(images, layout.snapshots, files, registries, _alive)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
+    travel = travelling(settings, environ, layout, lease, records, images, files, volumes, events)
     seeds, at = Seeds(volumes, volumes.has, _copier(files)), lease.path / "session"
     links = link(rooms, sandbox, seeds, events, trees.numbers, environ, settings.doors)
     reach = links.serving.reach
@@ -171,25 +204,39 @@ def assemble(
         files.origin,
         world,
         History(Portraits(layout.root), events, volumes.has),
+        travel,
     )
+    if travel is not None:
+        files.elsewhere, seeds.travelling = travel.content, travel.volumes
+        travel.begin()
     return Parts(
-        layout,
-        blobs,
-        files,
-        records,
-        locks,
-        volumes,
-        snapshots,
-        images,
-        lock,
-        registries,
-        resolver,
-        run,
-        seeds,
-        outgoing,
-        world,
-        links,
+        layout, blobs, files, records, locks, volumes, snapshots, images, lock, registries,
+        resolver, run, seeds, outgoing, world, links, travel,
+    )  # fmt: skip
+
+
+def travelling(  # noqa: PLR0917 - the parts of the store
+    settings: Settings,
+    environ: Mapping[str, str],
+    layout: Layout,
+    lease: Lease,
+    records: Records,
+    images: Images,
+    files: Files,
+    volumes: Volumes,
+    events: Events,
+) -> "Travel | None":
+    """Put the travelling caches together, if any are configured: most projects have none."""
+    from pipelines.engine.travel import opening
+
+    if not opening.mentioned(Path(settings.workdir), environ):
+        return None
+    from pipelines.engine.travel.stores import Stores
+
+    stores = Stores(
+        layout, lease.path, Blobs(layout), files, records, volumes, images.layers, events.hidden
     )
+    return opening.travel(Path(settings.workdir), environ, stores, events)
 
 
 def _sandbox(settings: Settings, environ: Mapping[str, str], stack: ExitStack) -> Bubblewrap:

@@ -18,9 +18,10 @@ import anyio
 from anyio import to_thread
 
 from pipelines.engine import treepath
+from pipelines.engine.answers import Answers
 from pipelines.engine.api import query
 from pipelines.engine.api.session import Session
-from pipelines.engine.assembly import Cache, Parts, Settings, assemble
+from pipelines.engine.assembly import Cache, Parts, Settings, TravellingCache, assemble
 from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
@@ -45,6 +46,7 @@ from pipelines.engine.world import World
 
 if TYPE_CHECKING:
     from pipelines.engine.text.search import Hit, Search
+    from pipelines.engine.travel.travel import Travel
 
 __all__ = ["Engine", "opened"]
 
@@ -59,19 +61,19 @@ class Engine:
 
     version = VERSION
 
-    def __init__(self, parts: Parts, settings: Settings, solver: Solver, lease: Lease) -> None:
+    def __init__(self, parts: Parts, settings: Settings, answers: Answers, lease: Lease) -> None:
         self.workdir = Path(settings.workdir).resolve()
         self.platform = f"linux/{_ARCHITECTURES.get(host_platform.machine(), 'amd64')}"
         self._parts = parts
         self._settings = settings
-        self._solver = solver
+        self._answers = answers
         self._session = Session(self)
         self._pinned: dict[tuple[str, str], ImageInfo] = {}
         self._pinning: dict[tuple[str, str], anyio.Lock] = {}
         self._count = count()
         self._scratch = lease.path
         self.store = Keeper(
-            parts.layout, lease, owners=settings.mode != "single", idle=lambda: solver.idle
+            parts.layout, lease, owners=settings.mode != "single", idle=lambda: answers.idle
         )
 
     @property
@@ -116,7 +118,16 @@ class Engine:
     async def solve(self, op: Op) -> Result:
         """Give an op's result."""
         await self.store.still()
-        return await self._solver.solve(op)
+        return await self._answers.solve(op)
+
+    def mended(self) -> bool:
+        """Hear that content is missing; True if asking again makes it here."""
+        return self._answers.mended()
+
+    def stop(self) -> None:
+        """End soon: save nothing for other machines."""
+        if self._parts.travel is not None:
+            self._parts.travel.stop()
 
     async def tree(self, edge: Edge) -> Tree:
         """Give an edge as a tree; a snapshot is read as one."""
@@ -131,6 +142,7 @@ class Engine:
         picked = output(await self.solve(edge.op), edge.output)
         if isinstance(picked, Tree):
             return treepath.status(picked, path, follow=follow)
+        await self._answers.bring(edge.op, picked)
         root = self._parts.layout.snapshots
         return await to_thread.run_sync(
             lambda: treepath.status(Stack(level_of(root, picked.layers)), path, follow=follow)
@@ -209,8 +221,8 @@ class Engine:
         """Solve what is to be written; an image that nothing was done to is not even pulled."""
         whole = self._parts.outgoing.whole
         wanted = [edge for edge in op.inputs if not whole(edge)]
-        results = iter(await self._solver.solve_all(wanted))
-        return [None if whole(e) else output(next(results), e.output) for e in op.inputs]
+        found = iter(await self._answers.wholes(wanted))
+        return [None if whole(edge) else next(found) for edge in op.inputs]
 
     async def start_service(self, service: AnyService) -> tuple[Forward, ...]:
         """Start a service and keep it."""
@@ -239,7 +251,10 @@ class Engine:
 
     async def blob(self, digest: str) -> bytes:
         """Give a blob whole."""
-        return await to_thread.run_sync(self._parts.blobs.get, Digest(digest))
+        name, travel = Digest(digest), self._parts.travel
+        if travel is not None and not self._parts.blobs.has(name):
+            await to_thread.run_sync(travel.blob, name)
+        return await to_thread.run_sync(self._parts.blobs.get, name)
 
     async def read(self, entry: Entry, limit: int | None) -> bytes:
         """Give a file's bytes."""
@@ -305,17 +320,23 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         stack.callback(_collect, layout, settings, ending)
         lease = stack.enter_context(Lease.take(layout))
         parts = assemble(layout, lease, settings, os.environ, stack)
-        cache = Cache(parts.records, parts.locks)
+        cache = (
+            Cache(parts.records, parts.locks)
+            if parts.travel is None
+            else TravellingCache(parts.records, parts.locks, parts.travel)
+        )
         async with (
+            _finished(parts.travel),
             parts.links.network.open(),
             parts.links.services.open(parts.links.serving),
             Solver(cache, parts.run, settings.jobs).open() as solver,
         ):
-            engine = Engine(parts, settings, solver, lease)
+            answers = Answers(solver, parts.travel, parts.run.rootfs.run)
+            engine = Engine(parts, settings, answers, lease)
             ending.append(engine)
             parts.seeds.solving(engine.tree)
             parts.links.nesting.answering(engine.client)
-            parts.links.serving.solve = solver.solve
+            parts.links.serving.solve = answers.whole
             async with anyio.create_task_group() as group:
                 group.start_soon(_keep_durable, parts.records)
                 try:
@@ -323,6 +344,17 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
                 finally:
                     parts.registries.close()  # what waits for a registry ends now
                 group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _finished(travel: "Travel | None") -> AsyncIterator[None]:
+    """Let a session's travelling caches be saved once nothing runs any more."""
+    try:
+        yield
+    finally:
+        if travel is not None:
+            with anyio.CancelScope(shield=True):
+                await travel.finish()
 
 
 def _collect(layout: Layout, settings: Settings, ended: Sequence[Engine]) -> None:

@@ -6,6 +6,7 @@
     {"event": "why", "span": …, "id": …, "name": …, "count": …,
      "reasons": [{"kind": …, "what": …, "before": …, "after": …}]}
     {"event": "log", "span": …, "id": …, "stream": "stdout"|"stderr", "text": …}
+    {"event": "cache", "state": …, "cache": "results"|"volume …", …}    see `travel`
     {"event": "pin", "kind": …, "name": …, "value": …}     what a moving name stood for
     {"event": "service", "state": "starting"|"ready"|"stopped"|"failed", "id": …, "name": …}
     {"event": "warning"|"notice", "text": …}
@@ -86,6 +87,10 @@ class Events:
         if self._descriptor is not None:
             name = f"{hostname} ({name_of(op, self.hidden)})"
             self._tell("service", state=state, id=op.digest.hex[:12], name=name)
+
+    def cache(self, state: str, cache: str, **more: Any) -> None:
+        """Tell what came of a cache that travels: `results`, or `volume <key>`."""
+        self._tell("cache", state=state, cache=cache, **more)
 
     def warning(self, text: str) -> None:
         """Say something once that a person should know."""

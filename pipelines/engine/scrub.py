@@ -22,9 +22,9 @@ import base64
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import Any, BinaryIO
 from urllib.parse import quote_from_bytes
 
 __all__ = ["MASK", "SHORTEST", "Hidden", "Scrubber", "patterns"]
@@ -33,6 +33,7 @@ SHORTEST = 4
 MASK = b"***"
 
 _ANCHOR = 4
+_BLOCK = 1 << 20
 _FEWEST = 8  # digits of base64; shorter runs are everywhere
 _LINES = (64, 76)  # PEM; MIME and the base64 program
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -206,6 +207,16 @@ class Scrubber:
         return b"".join(shown)
 
 
+def _holds(finder: _Finder, longest: int, file: BinaryIO) -> bool:
+    tail = b""
+    while block := file.read(_BLOCK):
+        text = tail + block
+        if finder.spans(text):
+            return True
+        tail = text[-longest:]
+    return False
+
+
 class Hidden:
     """The secrets that a session has met, to be kept out of messages and names."""
 
@@ -219,13 +230,21 @@ class Hidden:
             self._values.add(value)
             self._patterns = None
 
+    def finder(self) -> Callable[[BinaryIO], bool] | None:
+        """Give what tells whether a file has a secret in it; None if there are none to find."""
+        hidden = self._spellings()
+        return partial(_holds, _finder(hidden), max(map(len, hidden))) if hidden else None
+
+    def _spellings(self) -> tuple[bytes, ...]:
+        if self._patterns is None:
+            self._patterns = patterns(self._values)
+        return self._patterns
+
     def text(self, text: str) -> str:
         """Give a text without secrets."""
         if not self._values:
             return text
-        if self._patterns is None:
-            self._patterns = patterns(self._values)
-        scrubber = Scrubber(self._patterns)
+        scrubber = Scrubber(self._spellings())
         data = text.encode("utf-8", "surrogatepass")
         return (scrubber.feed(data) + scrubber.close()).decode("utf-8", "surrogatepass")
 

@@ -29,6 +29,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio import CancelScope
 
     from pipelines.engine.engine import Engine
@@ -200,7 +202,7 @@ async def _session(options: Options, mode: "Mode", listening: socket.socket, tok
 
     async with anyio.create_task_group() as group:
         group.start_soon(_until_stdin_ends, group.cancel_scope)
-        group.start_soon(_until_signalled, group.cancel_scope)
+        group.start_soon(_until_signalled, group.cancel_scope, engine.stop)
         group.start_soon(engine.run)
         await server.serve(listening)
 
@@ -223,6 +225,11 @@ class _Later:
             await self._ready.wait()
         assert self._engine is not None
         return self._engine
+
+    def stop(self) -> None:
+        """End soon, by a signal."""
+        if self._engine is not None:
+            self._engine.stop()
 
     async def run(self) -> None:
         """Open the engine and keep it for the session."""
@@ -266,7 +273,7 @@ async def _until_stdin_ends(scope: "CancelScope") -> None:
             return
 
 
-async def _until_signalled(scope: "CancelScope") -> None:
+async def _until_signalled(scope: "CancelScope", stop: "Callable[[], None]") -> None:
     """End the session on SIGTERM or SIGINT."""
     import signal
 
@@ -274,6 +281,7 @@ async def _until_signalled(scope: "CancelScope") -> None:
 
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
+            stop()
             scope.cancel()
             return
 

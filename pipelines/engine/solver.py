@@ -117,6 +117,7 @@ class Solver:
         self._flights: dict[Digest, _Flight] = {}
         self._definitions: dict[Digest, Digest] = {}
         self._solved: dict[Digest, Result] = {}
+        self._sources: set[Digest] = set()
         self._busy: dict[Digest, anyio.Lock] = {}
         self._group: TaskGroup | None = None
 
@@ -155,6 +156,11 @@ class Solver:
     def idle(self) -> bool:
         """Whether nothing was solved yet: no result is held on to."""
         return not (self._flights or self._solved or self._definitions)
+
+    def forget(self) -> None:
+        """Forget what was solved, but for sources: they are read once a session."""
+        pinned = {d: r for d, r in self._solved.items() if d in self._sources}
+        self._solved = pinned
 
     async def rebuild(self, op: Op) -> Result:
         """Solve an op again whose recorded result proved to be incomplete."""
@@ -201,7 +207,7 @@ class Solver:
             return await self._run(op, inputs)
         contents = key(op, [content(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)])
         if not fresh and (found := self._look_up(op, contents)) is not None:
-            self._cache.put([definition], found)
+            self._cache.put([definition], found, op.label)
             return found
         return await self._execute(op, inputs, (definition, contents), fresh=fresh)
 
@@ -211,11 +217,11 @@ class Solver:
         await self._runner.before(op)
         async with self._alone(keys[1]), self._cache.locked(keys[1]):
             if not fresh and (found := self._look_up(op, keys[1])) is not None:
-                self._cache.put(keys[:1], found)
+                self._cache.put(keys[:1], found, op.label)
                 return found
             began = anyio.current_time()
             result = await self._run(op, inputs)
-            self._cache.put(keys, result, type(op).__name__, anyio.current_time() - began)
+            self._cache.put(keys, result, op.label, anyio.current_time() - began)
             return result
 
     async def _run(self, op: Op, inputs: Sequence[Result]) -> Result:
@@ -285,4 +291,5 @@ class Solver:
             if op.digest not in self._definitions:
                 tree = await self._runner.pin(op)
                 self._solved[op.digest] = tree
+                self._sources.add(op.digest)
                 self._definitions[op.digest] = digest_json(["pinned", tree.digest])

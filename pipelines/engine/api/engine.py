@@ -257,6 +257,10 @@ class Engine(Protocol):
         """Hold a service; give an address on this machine behind which its port is."""
         ...
 
+    def mended(self) -> bool:
+        """Hear that recorded content is missing; True if asking again makes it anew."""
+        ...
+
     def notice(self, text: str) -> None:
         """Tell people something."""
         ...

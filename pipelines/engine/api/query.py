@@ -28,7 +28,7 @@ from pipelines.engine.api.ids import Node
 from pipelines.engine.api.introspection import introspect
 from pipelines.engine.api.root import Root
 from pipelines.engine.api.session import Session
-from pipelines.engine.errors import EngineError, QueryError, UnsupportedField
+from pipelines.engine.errors import ContentMissing, EngineError, QueryError, UnsupportedField
 from pipelines.engine.scrub import Hidden
 
 __all__ = ["answer"]
@@ -149,13 +149,23 @@ class _Walk:
         self, value: Node, selection: Selection, path: Path, keys: Sequence[str]
     ) -> Any:
         try:
-            found = self._call(value, selection)
-            return await found if isinstance(found, CoroutineType) else found
+            return await self._once_or_twice(value, selection)
         except Exception as exc:  # noqa: BLE001  # whatever it is, the client hears of it
             error = _leaf(exc)
             if not isinstance(error, Exception):
                 raise error from None
             raise _FailedAt(error, (*path, *keys)) from error
+
+    async def _once_or_twice(self, value: Node, selection: Selection) -> Any:
+        """Call a field; once more if what a record promised can be made after all."""
+        try:
+            found = self._call(value, selection)
+            return await found if isinstance(found, CoroutineType) else found
+        except Exception as exc:
+            if not isinstance(_leaf(exc), ContentMissing) or not self._session.engine.mended():
+                raise
+        found = self._call(value, selection)
+        return await found if isinstance(found, CoroutineType) else found
 
     def _call(self, value: Node, selection: Selection) -> Any:
         name = selection.name

@@ -120,6 +120,15 @@ class Images:
         row = self._read("chains", chain.removeprefix("sha256:"))
         return row.get("layer") if row else None
 
+    def layers(self) -> frozenset[str]:
+        """List the snapshot layers that images were unpacked to."""
+        try:
+            names = os.listdir(self.root / "chains")
+        except FileNotFoundError:
+            return frozenset()
+        rows = [self._read("chains", name) for name in names if not name.startswith(".")]
+        return frozenset(str(row["layer"]) for row in rows if row and "layer" in row)
+
     def put_chain(self, chain: str, layer: str) -> None:
         """Remember the snapshot layer of a chain of diff_ids."""
         self._write("chains", chain.removeprefix("sha256:"), {"layer": layer})

@@ -19,6 +19,8 @@ is the main output.
 from pipelines.engine.op.base import UNKEYED, Edge, Op, key
 from pipelines.engine.op.copying import Extract, Lay, Pick, Put
 from pipelines.engine.op.execs import (
+    OF_THIS_MACHINE,
+    WITH_SECRETS,
     AnyService,
     Binding,
     CacheMount,
@@ -68,7 +70,9 @@ from pipelines.engine.op.trees import (
 )
 
 __all__ = [
+    "OF_THIS_MACHINE",
     "UNKEYED",
+    "WITH_SECRETS",
     "AnyService",
     "Apply",
     "Archive",

@@ -47,6 +47,11 @@ class Op:
         object.__setattr__(self, "spec", spec)
         object.__setattr__(self, "digest", key(self, [e.op.digest for e in edges]))
 
+    @property
+    def label(self) -> str:
+        """Say in a record what made it."""
+        return type(self).__name__
+
     def __hash__(self) -> int:
         return hash(self.digest)
 

@@ -101,6 +101,9 @@ class SocketMount:
     owner: str = ""
 
 
+WITH_SECRETS, OF_THIS_MACHINE = " with secrets", " of this machine"
+"""Ends of labels."""
+
 Mount = DirMount | CacheMount | TempMount | SecretMount | SocketMount
 
 
@@ -211,3 +214,14 @@ class Exec(Op):
     insecure: bool = False
     volatile_names: tuple[str, ...] = ()
     volatile: tuple[tuple[str, str], ...] = field(default=(), repr=False, metadata=UNKEYED)
+
+    @property
+    def label(self) -> str:
+        """Say in a record what made it, and whether it may mean nothing on another machine."""
+        if any(isinstance(bound.service, HostService) for bound in self.services) or any(
+            isinstance(mount, SocketMount) for mount in self.mounts
+        ):
+            return "Exec" + OF_THIS_MACHINE
+        if self.secret_env or any(isinstance(mount, SecretMount) for mount in self.mounts):
+            return "Exec" + WITH_SECRETS
+        return "Exec"

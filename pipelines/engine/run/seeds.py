@@ -2,7 +2,8 @@
 
 A volume's seed is not part of any key, so it is no input of the exec that mounts the volume;
 it is solved only when the volume does not exist yet, before a slot is taken, and copied in
-(never linked: a volume is written to) when the volume is made.
+(never linked: a volume is written to) when the volume is made. What other machines have left of it
+in a cache that travels goes before its seed.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,18 @@ class Volumes(Protocol):
         ...
 
 
+class Travelling(Protocol):
+    """Volumes that other machines have filled."""
+
+    def filling(self, volume: CacheVolume, seed: Fill | None) -> Fill | None:
+        """Give what fills a volume if it is to be made."""
+        ...
+
+    def mounted(self, volume: CacheVolume) -> None:
+        """Hear that a command has a volume."""
+        ...
+
+
 class Seeds:
     """Volumes that are made with their seeds."""
 
@@ -41,6 +54,7 @@ class Seeds:
         self._exists = exists
         self._copy = copy
         self._ready: dict[tuple[str, str], Tree] = {}
+        self.travelling: Travelling | None = None
         self._solve: Callable[[Edge], Awaitable[Tree]] | None = None
 
     def solving(self, solve: Callable[[Edge], Awaitable[Tree]]) -> None:
@@ -67,5 +81,9 @@ class Seeds:
         """Hold a volume for the length of the block."""
         tree = self._ready.get((volume.namespace, volume.key))
         fill = None if tree is None else lambda into: self._copy(tree, into)
+        if self.travelling is not None:
+            fill = self.travelling.filling(volume, fill)
         async with self._volumes.open(volume, fill) as path:
+            if self.travelling is not None:
+                self.travelling.mounted(volume)
             yield path

@@ -62,6 +62,16 @@ class World(Protocol):
         ...
 
 
+class Travel(Protocol):
+    """Where content is that records of other machines name."""
+
+    async def bring(
+        self, op: Op, inputs: Sequence[Result], images: Callable[[Rootfs], object]
+    ) -> None:
+        """Fetch the layers that running an op over its inputs reads."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Executes ops; `origin(content, path)` hears where the bytes of host files are."""
@@ -76,6 +86,7 @@ class Run:
     origin: Callable[[str, str], None]
     world: World
     history: History
+    travel: Travel | None = None
 
     async def pin(self, op: Op) -> Tree:
         """Read a host directory or file as it is now."""
@@ -94,6 +105,8 @@ class Run:
             StoreFull: there was no room for what it writes.
         """
         try:
+            if self.travel is not None:
+                await self.travel.bring(op, inputs, self.rootfs.run)
             return await self._run(op, inputs, slot)
         except Exception as exc:
             if (full := _full(exc)) is None:

@@ -18,7 +18,7 @@ Theory of operation
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -40,13 +40,15 @@ class Files:
     With `owners` False (a user namespace that maps a single id) every file is 0:0.
     """
 
-    __slots__ = ("_layout", "_origins", "owners", "root")
+    __slots__ = ("_layout", "_origins", "elsewhere", "owners", "root")
 
     def __init__(self, layout: Layout, *, owners: bool = True) -> None:
         self._layout = layout
         self.root = str(layout.files)
         self._origins: dict[str, str] = {}
         self.owners = owners
+        self.elsewhere: Callable[[str], bool] | None = None
+        """Fetches content (hex) of other machines; False if nobody there has it."""
 
     def name(self, entry: Entry) -> str:
         """Name the entry's file, relative to the store's files."""
@@ -126,9 +128,17 @@ class Files:
             return self.ingest(entry, variant)
         if origin := self._origins.get(entry.content):
             return self.ingest(entry, origin)
+        if self.elsewhere is not None and self.elsewhere(entry.content):
+            return self._fetched(entry)
         raise ContentMissing(
             f"file content {entry.content} ({entry.size} bytes) is not in the store"
         )
+
+    def _fetched(self, entry: Entry) -> Path:
+        path = self.path(entry)
+        if not path.exists() and (variant := self.find(entry.content)) is not None:
+            return self.ingest(entry, variant)
+        return path
 
     def find(self, content: str) -> Path | None:
         """Say where content (hex) is, whatever its file's mode and owner; None if nowhere."""

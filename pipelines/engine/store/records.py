@@ -95,6 +95,15 @@ class Records:
             self.flush()
         return result
 
+    def raw(self, key: Digest) -> tuple[dict[str, Any], str, float] | None:
+        """Give what a row says: the result as JSON, what made it, in how many seconds."""
+        with suppress(StoreError, ValueError):
+            found = self._query("SELECT result, note, seconds FROM records WHERE key = ?", (key,))
+            if found:
+                text, note, seconds = found[0]
+                return json.loads(text), str(note), float(seconds)
+        return None
+
     def put(
         self,
         keys: Sequence[Digest],

@@ -41,7 +41,7 @@ from pipelines.engine.store.full import full
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.trash import discard
 
-__all__ = ["Volume", "Volumes", "identity", "measure"]
+__all__ = ["Fill", "Volume", "Volumes", "identity", "measure"]
 
 Fill = Callable[[Path], None]
 
@@ -96,6 +96,23 @@ class Volumes:
     def has(self, volume: CacheVolume) -> bool:
         """Whether the volume was made; if not, the next to open it is the one to seed it."""
         return (self._layout.volumes / identity(volume) / "data").exists()
+
+    @contextmanager
+    def still(self, volume: CacheVolume) -> Iterator[Path | None]:
+        """Hold a volume so that nobody writes to it; None, at once, if somebody may.
+
+        Gives the directory whose `data` are the contents. Copies of a PRIVATE one do not count.
+        """
+        home = self._layout.volumes / identity(volume)
+        lock, held = None, False
+        with suppress(FileNotFoundError), self._gate(shared=True):
+            lock = FileLock(home / "lock")
+            held = lock.attempt() and (home / "data").exists()
+        try:
+            yield home if held else None
+        finally:
+            if lock is not None:
+                lock.close()
 
     async def _acquire(self, volume: CacheVolume, fill: Fill | None) -> tuple[Path, FileLock]:
         home = self._layout.volumes / identity(volume)

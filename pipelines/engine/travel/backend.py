@@ -1,0 +1,189 @@
+"""The way to one backend, for one session: the only module here that calls `pipelines.caches`.
+
+It opens the transport and the heads, gives the newest generation of a key, restores a tree of it,
+and saves what is new. Everything is bounded by the budget; every error of the backend comes out
+as `Unusable`, with words for the one warning.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import anyio
+
+from pipelines.caches import generation, restoring, saving
+from pipelines.caches.errors import CacheError, Missing
+from pipelines.caches.generation import Generation
+from pipelines.caches.heads import Heads
+from pipelines.caches.open import open_transport
+from pipelines.caches.restoring import Restored
+from pipelines.caches.saving import Saved
+from pipelines.caches.seen import Seen
+from pipelines.caches.settings import Settings, SettingsError, resolve
+from pipelines.caches.signals import Rules
+from pipelines.caches.transport import Transport
+from pipelines.caches.trust import Signer, Verifier
+
+__all__ = ["Backend", "Change", "Kind", "Unusable"]
+
+Kind = Literal["download", "build", "results"]
+T = TypeVar("T")
+
+
+class Unusable(Exception):
+    """The travelling cache gave nothing, or took nothing; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be saved under a key, upon `base`."""
+
+    key: str
+    kind: Kind
+    base: Generation | None
+    trees: Mapping[str, Path]
+    records: Mapping[str, bytes] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
+    drop: Sequence[str] = ()
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    exact: bool = False
+
+
+@dataclass(slots=True)
+class Backend:
+    """Heads and generations of one backend."""
+
+    transport: Transport
+    heads: Heads
+    rules: Rules
+    budget: float
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, rules: Rules, environ: Mapping[str, str], memory: Path
+    ) -> "Backend":
+        """Open what the settings name.
+
+        Raises:
+            Unusable: it can not be opened.
+        """
+        url = settings.url if "://" in settings.url else str(settings.directory / settings.url)
+
+        async def connect() -> "Backend":
+            transport = open_transport(url, environ)
+            signer, verifier = _keys(settings, environ)
+            heads = Heads(
+                transport, rules.reads, rules.writes, signer=signer, verifier=verifier,
+                memory=memory,
+            )  # fmt: skip
+            return cls(transport, heads, rules, settings.budget)
+
+        return await _told(f"opening {url}", connect)
+
+    async def newest(self, key: str) -> Generation | None:
+        """Read the newest generation of a key, in the first scope that has one.
+
+        Raises:
+            Unusable: the backend does not answer, or what it has can not be used.
+        """
+
+        async def read() -> Generation | None:
+            found = await self.heads.find(key)
+            if found is None:
+                return None
+            return await generation.load(self.transport, found.generation)
+
+        return await self._bounded(f"reading the head of {key}", read)
+
+    async def known(self, digest: str) -> Generation | None:
+        """Read a generation by its digest; None if it is gone."""
+
+        async def read() -> Generation | None:
+            try:
+                return await generation.load(self.transport, digest)
+            except Missing:
+                return None
+
+        return await self._bounded("reading what a volume is based on", read)
+
+    async def restore(
+        self,
+        found: Generation,
+        name: str,
+        into: Path,
+        *,
+        exact: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Restored:
+        """Restore one tree into an empty directory.
+
+        Raises:
+            Unusable: it does not come whole.
+        """
+        return await self._bounded(
+            f"restoring {name or 'a volume'}",
+            lambda: restoring.restore(
+                self.transport, found, name, into, exact=exact, progress=progress
+            ),
+        )
+
+    async def save(self, change: Change) -> tuple[Generation, Saved]:
+        """Save what is new and publish it; what others published meanwhile is merged in.
+
+        Raises:
+            Unusable: it was not taken.
+        """
+
+        async def upon(base: Generation | None) -> tuple[Generation, Saved]:
+            return await saving.save(
+                self.transport,
+                base,
+                change.trees,
+                kind=change.kind,
+                records=change.records,
+                meta=change.meta,
+                drop=change.drop,
+                seen=change.seen,
+                exact=change.exact,
+            )
+
+        async def merged(theirs: str) -> Generation:
+            return (await upon(await generation.load(self.transport, theirs)))[0]
+
+        async def write() -> tuple[Generation, Saved]:
+            made, saved = await upon(change.base)
+            return await self.heads.publish(change.key, made, merged), saved
+
+        return await self._bounded(f"saving {change.key}", write)
+
+    async def close(self) -> None:
+        """Close connections."""
+        with anyio.move_on_after(1.0):
+            await self.transport.aclose()
+
+    async def _bounded(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            with anyio.fail_after(self.budget):
+                return await _told(what, work)
+        except TimeoutError as exc:
+            raise Unusable(f"{what} took longer than the budget of {self.budget:g} s") from exc
+
+
+async def _told(what: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Turn what may go wrong with a backend, or with the files here, into words."""
+    try:
+        return await work()
+    except (CacheError, SettingsError, OSError, ValueError, ImportError) as exc:
+        raise Unusable(f"{what}: {str(exc) or type(exc).__name__}") from exc
+
+
+def _keys(settings: Settings, environ: Mapping[str, str]) -> tuple[Signer | None, Verifier | None]:
+    """Read the keys; only protected runs are given the one that signs."""
+    signer: Signer | None = None
+    with suppress(SettingsError):
+        if settings.sign:
+            signer = Signer(resolve(settings.sign, environ, settings.directory))
+    public = [resolve(each, environ, settings.directory) for each in settings.verify]
+    return signer, Verifier(*public) if public else None

@@ -1,0 +1,171 @@
+"""What is known of records: those of other machines, and which ones this session asked for.
+
+A result that was answered from afar is complete in all but content. Layers, blobs and files that
+are not here are known by where they can be had; trees among the results are remembered until
+their files are here, because the store takes a tree's record for a promise of its files.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipelines.caches.generation import Generation
+from pipelines.engine.digest import Digest
+from pipelines.engine.result import Result, from_json, references
+from pipelines.engine.travel.fetching import Fetching
+from pipelines.engine.travel.results import Found, Record, blob_name, files_name, layer_name
+from pipelines.engine.travel.stores import Stores
+from pipelines.engine.tree import Entry, Tree
+
+__all__ = ["Index"]
+
+
+class Index:
+    """The records of one session; safe for threads."""
+
+    def __init__(self, stores: Stores, fetching: Fetching) -> None:
+        self._stores = stores
+        self._fetching = fetching
+        self._lock = threading.Lock()
+        self.generation: Generation | None = None
+        self._found: Found | None = None
+        self._answers: dict[Digest, Result] = {}
+        self._trees: dict[str, Digest] = {}  # content -> a tree that has it, not fetched
+        self._promised: set[Digest] = set()  # trees without their files
+        self.used: dict[Digest, None] = {}
+        self.made: set[Digest] = set()
+        self.hits = 0
+
+    def load(self, generation: Generation | None) -> None:
+        """Take the generation that the backend has."""
+        self.generation = generation
+        if generation is not None:
+            self._found = Found(generation.records, generation.trees)
+
+    # --- what the solver's cache asks ---------------------------------------------------------
+
+    def get(self, key: Digest) -> Result | None:
+        """Answer a key that the store does not know."""
+        with self._lock:
+            if (known := self._answers.get(key)) is not None:
+                return known
+            record = self._found.find(key, self._fetching.here) if self._found else None
+            if record is None:
+                return None
+            self._answers[key] = made = self._result(record)
+            self.hits += 1
+            self.used[key] = None
+            return made
+
+    def use(self, key: Digest, *, made: bool = False) -> None:
+        """Hear that the store itself has answered a key, or that its result was made now."""
+        self.used[key] = None
+        if made:
+            self.made.add(key)
+
+    def alias(self, keys: Sequence[Digest], result: Result) -> bool:
+        """Hear of more keys of a result; True if it is one that the store must not record."""
+        with self._lock:
+            if not (isinstance(result, Tree) and result.digest in self._promised):
+                return False
+            self._answers.update(dict.fromkeys(keys, result))
+            return True
+
+    def forget(self, key: Digest) -> None:
+        """Give no answer to a key any more."""
+        with self._lock:
+            self._answers.pop(key, None)
+            if self._found is not None and key in self._found.records:
+                kept = {k: v for k, v in self._found.records.items() if k != key}
+                self._found = Found(kept, self._found.trees)
+
+    def abandon(self) -> bool:
+        """Answer nothing any more; tell whether anything was answered before."""
+        with self._lock:
+            answered, self._found = bool(self._answers), None
+            self.generation = None  # what is saved next is whole, which heals the backend
+            self._answers.clear()
+            return answered or self.hits > 0
+
+    # --- where content is ---------------------------------------------------------------------
+
+    def away(self, layers: Sequence[str]) -> list[str]:
+        """List the layers that are not here."""
+        root = self._stores.layout.snapshots
+        return [x for x in dict.fromkeys(layers) if not os.path.exists(root / x)]
+
+    def offers(self, layer: str) -> bool:
+        """Whether a layer can be fetched."""
+        return self._offers(layer_name(layer))
+
+    def offers_blob(self, digest: Digest) -> bool:
+        """Whether a blob can be fetched."""
+        return self._offers(blob_name(digest.hex))
+
+    def _offers(self, name: str) -> bool:
+        return self.generation is not None and name in self.generation.trees
+
+    def tree_with(self, content: str) -> str | None:
+        """Name (hex) the tree whose files have a content."""
+        found = self._trees.get(content)
+        return found.hex if found is not None else None
+
+    def arrived(self, tree: str) -> None:
+        """Hear that the files of a tree are here."""
+        with self._lock:
+            self._promised.discard(Digest.of_hex(tree))
+
+    def _result(self, record: Record) -> Result:
+        for content in (record.inline or {}).values():
+            self._stores.blobs.put(content)
+        tree = references(record.result)[2]
+        if tree is None:
+            return from_json(record.result)
+        if self._offers(files_name(tree.hex)):
+            self._promised.add(tree)
+        return Tree.known(tree, _Entries(self, tree))
+
+    def entries(self, tree: Digest) -> Mapping[str, Entry]:
+        """Read a tree's entries and remember where its files can be had."""
+        if not self._stores.blobs.has(tree):
+            self._fetching.blob(tree).result()
+        entries = dict(Tree.decode(self._stores.blobs.get(tree)))
+        with self._lock:
+            if tree in self._promised:
+                for entry in entries.values():
+                    if entry.kind == "file":
+                        self._trees.setdefault(entry.content, tree)
+        return entries
+
+    def told(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Sum up the session."""
+        if self.generation is not None:
+            yield "answered", {"hits": self.hits}
+
+
+class _Entries(Mapping[str, Entry]):
+    """The entries of a tree of another machine, read when somebody looks."""
+
+    __slots__ = ("_entries", "_index", "_tree")
+
+    def __init__(self, index: Index, tree: Digest) -> None:
+        self._index = index
+        self._tree = tree
+        self._entries: Mapping[str, Entry] | None = None
+
+    def _load(self) -> Mapping[str, Entry]:
+        if self._entries is None:
+            self._entries = self._index.entries(self._tree)
+        return self._entries
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._load()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._load()

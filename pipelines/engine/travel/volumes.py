@@ -1,0 +1,236 @@
+"""Cache volumes that travel: filled when they are made, saved when the session ends.
+
+Theory of operation
+    A volume is restored by whoever makes it, in the draft that becomes the volume by one rename
+    (`store.volumes`), under its lock: of two sessions that want one volume, one restores it and
+    the other waits; who is killed meanwhile leaves a draft that the next maker throws away. What
+    does not come whole is taken away again, and the volume begins as it would without a cache.
+
+    Beside the contents stand which generation they are based on and what the files looked like
+    then (`travel`), so that a save reads only what a command has written, also on a store that
+    outlives its sessions. Both are notes: without them everything is read again.
+
+    Saved are the volumes that a command of this session has mounted, under the exclusive lock:
+    what another session is using is left to that session's own end.
+
+    Two classes that never mix. *Downloads* are verified by lock files and the same everywhere;
+    *builds* are of one machine's architecture, besides all that their key says.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from anyio import to_thread
+
+from pipelines.caches.generation import Generation
+from pipelines.caches.saving import Saved
+from pipelines.caches.seen import Seen
+from pipelines.caches.settings import Settings
+from pipelines.engine.op import CacheVolume
+from pipelines.engine.store.volumes import Fill, identity
+from pipelines.engine.travel.aside import Aside, patient
+from pipelines.engine.travel.backend import Backend, Change, Kind, Unusable
+from pipelines.engine.travel.stores import Stores
+
+__all__ = ["Base", "Draft", "Save", "Tell", "Travelling", "head_of", "kind_of"]
+
+
+Save = Callable[[], Awaitable[Saved | None]]
+"""Saves a cache; None if there is nothing new. Raises `Unusable`."""
+
+
+class Tell(Protocol):
+    """Tells what came of a cache."""
+
+    def __call__(self, state: str, cache: str, **fields: object) -> None:
+        """Tell one thing."""
+        ...
+
+
+_DOWNLOADS = (
+    "go-mod*", "*-downloads", "pip*", "uv*", "npm*", "pnpm*", "yarn*", "cargo-registry*",
+    "maven*", "apt-*",
+)  # fmt: skip
+NOTE = "travel.json"
+SEEN = "travel.seen"
+
+
+def kind_of(volume: CacheVolume) -> Kind:
+    """Tell the class of a volume by its name; what is not known is what a build has made."""
+    found = any(fnmatchcase(volume.key, pattern) for pattern in _DOWNLOADS)
+    return "download" if found else "build"
+
+
+def head_of(volume: CacheVolume, machine: str) -> str:
+    """Name the head of a volume; `machine` is the architecture that builds here."""
+    kind = kind_of(volume)
+    return f"volume/{identity(volume)}/{kind if kind == 'download' else f'{kind}-{machine}'}"
+
+
+@dataclass(slots=True)
+class Base:
+    """What a volume is based on: a generation of the backend, by digest, and its stamps."""
+
+    digest: str = ""
+    number: int = 0
+    seen: bytes = b""
+
+    @classmethod
+    def read(cls, home: Path) -> "Base":
+        """Read the note that stands beside a volume; empty if there is none."""
+        try:
+            fields: Any = json.loads((home / NOTE).read_bytes())
+            digest, number = str(fields["digest"]), int(fields["number"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls()
+        seen = b""
+        with suppress(OSError):
+            seen = (home / SEEN).read_bytes()
+        return cls(digest, number, seen)
+
+    def write(self, home: Path) -> None:
+        """Leave the note; the stamps name their generation, so the two need not agree."""
+        with suppress(OSError):
+            for name, content in (
+                (SEEN, self.seen),
+                (NOTE, json.dumps({"digest": self.digest, "number": self.number}).encode()),
+            ):
+                draft = home / f"{name}.new"
+                draft.write_bytes(content)
+                draft.rename(home / name)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Fills the draft of a volume: by `restore`, else by `seed`, if there is one."""
+
+    restore: Callable[[CacheVolume, Path], bool]
+    volume: CacheVolume
+    seed: Callable[[Path], None] | None
+
+    def __call__(self, into: Path) -> None:
+        """Fill an empty directory."""
+        # A copy of a PRIVATE volume that is taken begins as it would without a cache.
+        first = into.name == "data.new"
+        if first and self.restore(self.volume, into):
+            return
+        _clear(into)
+        if self.seed is not None:
+            self.seed(into)
+
+
+def _clear(top: Path) -> None:
+    """Take away what came of a restore that did not end."""
+    for item in os.scandir(top):
+        if item.is_dir(follow_symlinks=False):
+            shutil.rmtree(item.path, ignore_errors=True)
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            os.unlink(item.path)
+
+
+@dataclass(slots=True)
+class _Mounted:
+    """A volume that a command of this session has mounted, and what it began with."""
+
+    volume: CacheVolume
+    restored: bool = False
+    found: Generation | None = None
+
+
+class Travelling:
+    """The volumes of one session."""
+
+    def __init__(  # noqa: PLR0917 - the parts of a session
+        self,
+        settings: Settings,
+        stores: Stores,
+        reached: Callable[[], Awaitable[Backend]],
+        aside: Aside,
+        tell: Tell,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._reached = reached
+        self._aside = aside
+        self._tell = tell
+        self._warn = warn
+        self._machine = platform.machine()
+        self._known: dict[str, Future[Generation | None]] = {}
+        self._mounted: dict[str, _Mounted] = {}
+
+    def filling(self, volume: CacheVolume, seed: Fill | None) -> Fill | None:
+        """Give what fills a volume if it is to be made."""
+        if not (self._settings.restores and self._settings.travels(volume.key)):
+            return seed
+        return Draft(self._restored, volume, seed)
+
+    def mounted(self, volume: CacheVolume) -> None:
+        """Hear that a command has a volume."""
+        if self._settings.travels(volume.key):
+            self._mounted.setdefault(identity(volume), _Mounted(volume))
+
+    def _restored(self, volume: CacheVolume, into: Path) -> bool:
+        """Restore a volume into its draft; blocks. False if it does not come."""
+        try:
+            return patient(self._aside.start(self._restore, volume, into)) or False
+        except Unusable as exc:
+            self._warn(str(exc))
+        return False
+
+    async def _restore(self, volume: CacheVolume, into: Path) -> bool:
+        name, backend = f"volume {volume.key}", await self._reached()
+        found = await backend.newest(head_of(volume, self._machine))
+        if found is None:
+            self._tell("missed", name)
+            return False
+        got = await backend.restore(found, "", into, exact=self._stores.files.owners)
+        with suppress(FileNotFoundError):
+            (into / "trim.txt").unlink()  # or Go would not trim what is too old
+        Base(found.digest, found.number, got.seen.dump()).write(into.parent)
+        self._mounted[identity(volume)] = _Mounted(volume, restored=True, found=found)
+        self._tell("restored", name, bytes=got.bytes, files=got.files, seconds=got.seconds)
+        return True
+
+    def jobs(self, backend: Backend) -> Iterator[tuple[str, Save]]:
+        """Yield each volume that a command of this session had, and what saves it."""
+        for mounted in self._mounted.values():
+            yield f"volume {mounted.volume.key}", partial(self._save, backend, mounted)
+
+    async def _save(self, backend: Backend, mounted: _Mounted) -> Saved | None:
+        with self._stores.volumes.still(mounted.volume) as home:
+            if home is None:
+                self._tell("skipped", f"volume {mounted.volume.key}", why="another session has it")
+                return None
+            return await self._saved(backend, mounted, home)
+
+    async def _saved(self, backend: Backend, mounted: _Mounted, home: Path) -> Saved:
+        note = await to_thread.run_sync(Base.read, home)
+        base, seen = mounted.found, {}
+        if base is None and note.digest:
+            base = await backend.known(note.digest)
+        if base is not None and note.digest == base.digest and note.seen:
+            seen = {"": Seen.load(note.seen)}
+        change = Change(
+            head_of(mounted.volume, self._machine),
+            kind_of(mounted.volume),
+            base,
+            {"": home / "data"},
+            meta={"volume": mounted.volume.key},
+            seen=seen,
+            exact=True,
+        )
+        made, saved = await backend.save(change)
+        stamps = (saved.seen or {}).get("")
+        Base(made.digest, made.number, stamps.dump() if stamps else b"").write(home)
+        return saved

@@ -1,0 +1,96 @@
+"""Two machines that share nothing but a backend: what the second need not do."""
+
+import contextlib
+
+import pytest
+
+from pipelines import connect
+from pipelines._session import Session
+from tests.e2e.conftest import Heard, remove, upkeep
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
+
+SH = ["sh", "-c"]
+BUILD = "echo $(cat /src/*) > /all; echo built >&2"
+LINK = "cat /c/log; echo $1 >> /c/log; mkdir /o; (cat /all; head -c 9000 /dev/urandom) > /o/$1"
+
+
+@pytest.fixture
+def backend(tmp_path, monkeypatch):
+    """Give the directory that all machines share."""
+    monkeypatch.setenv("PIPELINES_CACHE_URL", str(tmp_path / "shared"))
+    monkeypatch.setenv("PIPELINES_CACHE_PROJECT", "test")
+    return tmp_path / "shared"
+
+
+@pytest.fixture
+def machine(backend, tmp_path, monkeypatch):
+    """Open a session on a machine of this name, with a store and a checkout of its own."""
+    made = set()
+
+    @contextlib.asynccontextmanager
+    async def opened(name):
+        made.add(root := tmp_path / name)
+        source = root / "checkout"
+        source.mkdir(parents=True, exist_ok=True)
+        (source / "a.txt").write_text("a\n")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        heard = Heard()
+        async with connect(session=Session.start(listen=heard.append, workdir=root)) as dag:
+            yield dag, source, heard
+
+    yield opened
+    for root in made:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        verified = upkeep("verify")
+        assert verified.returncode == 0, verified.stdout
+        assert [p.name for p in (root / "cache/pipelines/active").iterdir()] == ["incoming"]
+        remove(root / "cache")
+
+
+def built(dag, source, name="one"):
+    """Give a file that two commands make; the second uses a cache volume."""
+    box = dag.container().from_("busybox").with_directory("/src", dag.host().directory(str(source)))
+    base = box.with_exec([*SH, BUILD]).with_mounted_cache("/c", dag.cache_volume("c"))
+    return base.with_exec([*SH, LINK, "sh", name])
+
+
+def told(heard, state):
+    return [e["cache"] for e in heard if e["event"] == "cache" and e["state"] == state]
+
+
+async def test_an_unchanged_pipeline_runs_nothing_on_a_fresh_machine(machine, tmp_path):
+    async with machine("one") as (dag, source, heard):
+        await built(dag, source).file("/o/one").export(str(tmp_path / "first"))
+        assert len(heard.ran) == 2
+    async with machine("two") as (dag, source, heard):
+        await built(dag, source).file("/o/one").export(str(tmp_path / "second"))
+        assert heard.ran == []
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+async def test_what_an_edit_changes_runs_upon_what_travelled(machine):
+    async with machine("one") as (dag, source, _):
+        await built(dag, source, "one").sync()
+    async with machine("two") as (dag, source, heard):
+        said = await built(dag, source, "two").stdout()
+    assert len(heard.ran) == 1, "the first command came from the other machine"
+    assert said == "one\n", "so did the volume"
+    assert told(heard, "restored") == ["volume c"]
+
+
+async def test_what_a_later_machine_adds_is_there_for_the_next(machine):
+    for name in ("one", "two", "three"):
+        async with machine(name) as (dag, source, _):
+            said = await built(dag, source, name).stdout()
+    assert said == "one\ntwo\n"
+
+
+async def test_streams_travel(machine):
+    for name in ("one", "two"):
+        async with machine(name) as (dag, _, heard):
+            box = dag.container().from_("busybox")
+            long = box.with_exec([*SH, "seq 1 9000; echo done >&2"])
+            assert (await long.stdout()).endswith("9000\n")
+            assert await long.stderr() == "done\n"
+    assert heard.ran == []
