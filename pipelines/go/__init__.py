@@ -30,6 +30,7 @@ from pipelines.go._test import test
 from pipelines.go._testing import Testing
 from pipelines.go._tools import tool
 from pipelines.go._universal import universal
+from pipelines.go._zig import Zig
 
 __all__ = [
     "MODULES",
@@ -38,6 +39,7 @@ __all__ = [
     "Target",
     "Testing",
     "TestsFailed",
+    "Zig",
     "base",
     "build",
     "caches",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from pipelines._dagger import dagger, knowing_its_id
 from pipelines._memo import mark_forced
@@ -14,6 +14,7 @@ from pipelines.go._inputs import narrowed
 from pipelines.go._kept import keeping, slot
 from pipelines.go._project import inspect
 from pipelines.go._target import OUT, go_build, ldflags_with
+from pipelines.go._zig import Zig
 
 __all__ = ["Setup", "build", "part_of"]
 
@@ -24,7 +25,7 @@ class Setup(TypedDict, total=False):
     version: str
     module: str
     image: dagger.Container | None
-    cgo: bool
+    cgo: bool | Literal["zig"] | Zig
     race: bool
     goprivate: str
     netrc: dagger.Secret | None
@@ -105,7 +106,7 @@ async def part_of(  # noqa: PLR0917
         version=version,
         tags=tags,
         flags=flags,
-        cgo=setup.get("cgo", False),
+        cgo=bool(setup.get("cgo", False)),
         race=setup.get("race", False),
         more=more,
     )

@@ -2,8 +2,9 @@
 
 import os
 import posixpath
+from typing import Literal
 
-from pipelines._cache import mount
+from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._memo import once
 from pipelines._platform import Platform
@@ -12,6 +13,7 @@ from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
 from pipelines.go._kept import with_script
 from pipelines.go._project import Project, inspect
 from pipelines.go._target import environment
+from pipelines.go._zig import Zig, chosen, equipped
 
 __all__ = ["WORKDIR", "base", "env", "lent", "prepared"]
 
@@ -49,7 +51,7 @@ async def env(
     version: str = "",
     module: str = ".",
     image: dagger.Container | None = None,
-    cgo: bool = False,
+    cgo: bool | Literal["zig"] | Zig = False,
     race: bool = False,
     goprivate: str = "",
     netrc: dagger.Secret | None = None,
@@ -66,7 +68,8 @@ async def env(
         version: Go's version; by default what go.mod says (`go.version`).
         module: The directory of the module to work in, where the source has several.
         image: A container with Go in it, instead of the stock image.
-        cgo: Whether C is compiled too; the image must have a compiler for the platform.
+        cgo: Whether C is compiled too. With True the image must have a compiler for the platform;
+            "zig", or a `go.Zig` that says how, brings one for every platform.
         race: Whether the race detector is on; needs cgo.
         goprivate: Patterns of private modules, as in `GOPRIVATE`.
         netrc: Credentials for private modules, mounted as a secret.
@@ -84,10 +87,19 @@ async def env(
     container, _, _ = await once(source, question, ask)
     mounted = inputs or await narrowed(source, WHOLE, ())
     container = container.with_mounted_directory(WORKDIR, mounted)
-    for name, value in environment(platform, cgo=cgo or race).items():
-        container = container.with_env_variable(name, value)
     target = platform or await native(source, image)
-    return container.with_(mount(*caches(version, target, cgo=cgo, race=race)[1:]))
+    for name, value in environment(platform, cgo=bool(cgo) or race).items():
+        container = container.with_env_variable(name, value)
+    container = container.with_(mount(_build_cache(version, target, cgo, race=race)))
+    zig = chosen(cgo)
+    return container if zig is None else await equipped(container, source, zig, target)
+
+
+def _build_cache(
+    version: str, target: Platform, cgo: bool | Literal["zig"] | Zig, *, race: bool
+) -> Cache:
+    kind: Literal["", "zig"] = "zig" if chosen(cgo) else ""
+    return caches(version, target, cgo=bool(cgo), race=race, compiler=kind)[1]
 
 
 def _private(
