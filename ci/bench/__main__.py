@@ -23,7 +23,7 @@ from ci.bench.report import Report
 
 __all__ = ["main"]
 
-GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "crane", "buildx", "podinfo")
+GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "policy", "crane", "buildx", "podinfo")
 GO = ("crane", "buildx")  # `--only go`
 PROJECTS = {p.name: p for p in (CRANE, BUILDX, PODINFO)}
 
@@ -64,6 +64,8 @@ def _groups(
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
+            elif name == "policy":
+                _policy(report, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
                 dockerfiles.measure(report, own, scratch / "dockerfile", quick=quick)
@@ -74,6 +76,15 @@ def _groups(
             print(f"{name} failed: {exc}", file=sys.stderr)
             report.skip(name, str(exc).splitlines()[0])
     return failed
+
+
+def _policy(report: Report, scratch: Path, *, quick: bool) -> None:
+    if shutil.which("go") is None:
+        report.skip("policy", "no `go` on PATH: there is nothing to build")
+        return
+    from ci.bench import policy
+
+    policy.measure(report, scratch, quick=quick)
 
 
 def _engines(report: Report, scratch: Path) -> list[Engine]:

@@ -4,6 +4,7 @@
     settings     [tool.pipelines.cache] and PIPELINES_CACHE_*
     signals      a CI's variables -> the scopes that a run may read and write
     policy       whether a restore is worth its time; watch gives one up that is not
+    weighing     a restore that is weighed first, and watched meanwhile
     arrivals     bytes of requests that are still under way
     metered      a transport that measures its link; shares, what a command takes of a run
     ledger       what caches cost and saved, for `pipelines cache report`

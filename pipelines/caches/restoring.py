@@ -31,7 +31,7 @@ from pipelines.caches.planning import Range, plan, ranges
 from pipelines.caches.seen import Seen
 from pipelines.caches.transport import Transport
 
-__all__ = ["Restored", "restore"]
+__all__ = ["Progress", "Restored", "restore"]
 
 _CORES = 2
 _READS = 4
