@@ -9,7 +9,7 @@
     metered      a transport that measures its link; shares, what a command takes of a run
     ledger       what caches cost and saved, for `pipelines cache report`
     transport    where bytes are kept: one protocol
-    transports   who speaks it: a directory, a bucket of S3
+    transports   who speaks it: a directory, a bucket of S3, an OCI registry
     open         from an address to a transport
     names        what objects may be called
     heads        which generation stands under a key, in the scopes that a run may read

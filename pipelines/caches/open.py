@@ -30,6 +30,11 @@ def open_transport(url: str, environ: Mapping[str, str]) -> Transport:
         from pipelines.caches.transports.s3.place import place
 
         return S3Transport(place(url, environ))
+    if scheme == "oci":
+        from pipelines.caches.transports.oci.access import access
+        from pipelines.caches.transports.oci.repository import OciTransport
+
+        return OciTransport(access(url, environ))
     raise ValueError(
         f"cache url {url!r}: the scheme {scheme}: is not known; write a directory, s3:// or oci://"
     )
