@@ -174,7 +174,7 @@ def _env(platform: Platform) -> dict[str, str]:
     from pipelines.go import environment
 
     gone = {"GOFLAGS", "GOOS", "GOARCH", "GOARM"}
-    own = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOWORK": "off"}
+    own = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     return kept | own | environment(platform)
 

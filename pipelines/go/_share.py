@@ -2,9 +2,10 @@
 
 import re
 
+from pipelines._dagger import dagger
 from pipelines._spans import note
 
-__all__ = ["share", "tell_share"]
+__all__ = ["printed", "share"]
 
 _LINE = re.compile(r"^(?:ok  |FAIL)\t\S+\t(.*)$", re.MULTILINE)
 
@@ -15,7 +16,21 @@ def share(printed: str) -> tuple[int, int]:
     return sum(end.startswith("(cached)") for end in ends), len(ends)
 
 
-def tell_share(printed: str) -> None:
-    """Tell the report of the run."""
-    cached, packages = share(printed)
+async def printed(tested: dagger.Container) -> str:
+    """Give what `go test` printed, and tell the report of the run the share.
+
+    Raises:
+        dagger.ExecError: a test failed.
+    """
+    try:
+        text = await tested.stdout()
+    except dagger.ExecError as error:
+        _tell(error.stdout)
+        raise
+    _tell(text)
+    return text
+
+
+def _tell(text: str) -> None:
+    cached, packages = share(text)
     note(tests={"packages": packages, "cached": cached})

@@ -6,6 +6,7 @@ from typing import Unpack
 from pipelines._dagger import dagger
 from pipelines.go._commands import part_of
 from pipelines.go._env import env
+from pipelines.go._share import printed
 from pipelines.go._testing import Choices, Testing
 
 __all__ = ["ready", "test"]
@@ -26,7 +27,7 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
     """
     chosen = Choices.of(options)
     every = packages or ("./...",)
-    return await (await ready(source, every, chosen)).with_exec(chosen.command(every)).stdout()
+    return await printed((await ready(source, every, chosen)).with_exec(chosen.command(every)))
 
 
 async def ready(

@@ -1,7 +1,11 @@
 """Why commands run, as a session tells it: each cause alone, in a session of its own."""
 
+import shutil
+
 import dagger
 import pytest
+
+from tests.e2e.conftest import upkeep
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
 
@@ -65,3 +69,69 @@ async def test_a_command_that_failed_runs_again_because_it_failed(session):
                 await dag.container().from_("busybox").with_exec(["sh", "-c", "exit 1"]).sync()
         kinds += [r["kind"] for e in heard if e["event"] == "why" for r in e["reasons"]]
     assert kinds == ["first run", "failed"]
+
+
+async def test_more_arguments_are_a_command_that_changed(told):
+    await told()
+    changed = await told(command=("cat", "/src/a.txt", "/etc/passwd"))
+    assert changed == [("command", "arguments")]
+
+
+async def test_an_image_that_changed_is_named(session, told, tmp_path):
+    async with session() as (dag, _):
+        other = dag.container().from_("busybox").with_new_file("/other", "")
+        await other.as_tarball().export(str(tmp_path / "other.tar"))
+    await told()
+    async with session() as (dag, heard):
+        image = dag.container().import_(dag.host().file(str(tmp_path / "other.tar")))
+        read = dag.host().directory(str(told.source))
+        changed = image.with_mounted_directory("/src", read)
+        await changed.with_exec(["cat", "/src/a.txt"]).sync()
+    kinds = [r["kind"] for e in heard if e["event"] == "why" for r in e["reasons"]]
+    assert kinds == ["image"]
+
+
+async def test_a_service_that_changed_is_named(session):
+    found = []
+    for word in ("one", "two"):
+        async with session() as (dag, heard):
+            box = dag.container().from_("busybox")
+            www = box.with_new_file("/www/index.html", word).with_exposed_port(8080)
+            service = www.as_service(args=["httpd", "-f", "-p", "8080", "-h", "/www"])
+            bound = box.with_service_binding("www", service)
+            await bound.with_exec(["wget", "-qO-", "http://www:8080"]).sync()
+        found += [(r["kind"], r["what"]) for e in heard if e["event"] == "why"
+                  for r in e["reasons"] if r["kind"] != "first run"]  # fmt: skip
+    assert found == [("service", "www")]
+
+
+@pytest.mark.parametrize(("keys", "count"), [(("k", "k"), 0), (("k1", "k2"), 1)])
+async def test_a_secret_is_a_reason_by_its_key_and_never_by_its_value(session, keys, count):
+    reasons = []
+    for key, value in zip(keys, ("first-value", "second-value"), strict=True):
+        async with session() as (dag, heard):
+            secret = dag.secret(f"cmd://printf {value}", cache_key=key)
+            box = dag.container().from_("busybox").with_secret_variable("TOKEN", secret)
+            await box.with_exec(["sh", "-c", "test -n $TOKEN"]).sync()
+        reasons.append([reason for e in heard if e["event"] == "why" for reason in e["reasons"]])
+    assert len(reasons[1]) == count
+    assert "-value" not in str(reasons)
+
+
+async def test_a_volume_that_was_lost_is_told_and_records_stay_right(told, store):
+    def with_volume(box):
+        return box.with_mounted_cache("/c", dagger.dag.cache_volume("kept"))
+
+    script = ("sh", "-c", "cat /src/a.txt > /c/f; ls /c")
+    await told(with_volume, script)
+    for volume in (store / "volumes").iterdir():
+        shutil.rmtree(volume)
+    assert await told(with_volume, script) == []
+    (told.source / "a.txt").write_text("b")
+    assert await told(with_volume, script) == [("file", "/src/a.txt"), ("cache volume", "kept")]
+
+
+async def test_what_was_swept_from_the_store_is_told(told):
+    await told()
+    assert upkeep("prune", "--max-bytes", "0").returncode == 0
+    assert await told() == [("evicted", "its result is no longer in the store")]

@@ -8,7 +8,7 @@ from dagger import Directory, dag
 
 from pipelines import Platform, gather, go, stage
 
-__all__ = ["check"]
+__all__ = ["check", "tests"]
 
 V = TypeVar("V")
 
@@ -55,6 +55,11 @@ async def check(  # noqa: PLR0917 - flags
         if built is not None:
             out = out.with_directory(name.replace("/", "_").replace(" ", "-"), built)
     return out
+
+
+async def tests(source: Directory, version: str) -> str:
+    """Run the tests of all packages."""
+    return await go.test(source, version=version)
 
 
 async def _attempted(work: Coroutine[Any, Any, V]) -> V | None:
