@@ -23,7 +23,18 @@ from ci.bench.report import Report
 
 __all__ = ["main"]
 
-GROUPS = ("sdk", "files", "images", "pulls", "dockerfile", "policy", "crane", "buildx", "podinfo")
+GROUPS = (
+    "sdk",
+    "files",
+    "images",
+    "pulls",
+    "dockerfile",
+    "policy",
+    "ledger",
+    "crane",
+    "buildx",
+    "podinfo",
+)
 GO = ("crane", "buildx")  # `--only go`
 PROJECTS = {p.name: p for p in (CRANE, BUILDX, PODINFO)}
 
@@ -64,8 +75,8 @@ def _groups(
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
-            elif name == "policy":
-                _policy(report, scratch, quick=quick)
+            elif name in {"policy", "ledger"}:
+                _caches(report, name, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
                 dockerfiles.measure(report, own, scratch / "dockerfile", quick=quick)
@@ -78,13 +89,14 @@ def _groups(
     return failed
 
 
-def _policy(report: Report, scratch: Path, *, quick: bool) -> None:
+def _caches(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
     if shutil.which("go") is None:
-        report.skip("policy", "no `go` on PATH: there is nothing to build")
+        report.skip(name, "no `go` on PATH: there is nothing to build")
         return
-    from ci.bench import policy
+    from ci.bench import ledger, policy
 
-    policy.measure(report, scratch, quick=quick)
+    module = policy if name == "policy" else ledger
+    module.measure(report, scratch, quick=quick)
 
 
 def _engines(report: Report, scratch: Path) -> list[Engine]:

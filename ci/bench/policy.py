@@ -1,6 +1,6 @@
 """The policy with real caches over a throttled backend, against always and never.
 
-    {1, 10, 100, 1000 MB/s} x {hit, miss} x {crane, podinfo}
+    {1, 10, 100, 1000 MB/s} x {hit, miss} x {podinfo, buildx}
 
 A project is built with an empty build cache, which is saved; then, a cell after the other, a fresh
 build cache is restored as the policy says and the project is built with it. `never` is the cold
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import anyio
 
-from ci.bench.inputs import CRANE, PODINFO, Project, fetch
+from ci.bench.inputs import BUILDX, PODINFO, Project, fetch
 from ci.bench.measure import BenchError, run
 from ci.bench.report import Report, Row
 from pipelines.caches.arrivals import arrived
@@ -100,7 +100,7 @@ class Throttled:
 
 def measure(report: Report, scratch: Path, *, quick: bool) -> None:
     """Measure every cell."""
-    for project in (PODINFO,) if quick else (CRANE, PODINFO):
+    for project in (PODINFO,) if quick else (PODINFO, BUILDX):
         _Course(report, project, scratch / f"policy-{project.name}").run(quick=quick)
 
 
