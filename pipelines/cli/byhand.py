@@ -21,6 +21,7 @@ from pipelines._errors import SourceError, UsageError
 from pipelines.caches.errors import CacheError, Damaged
 from pipelines.caches.generation import Generation, load
 from pipelines.caches.ledger import Did, Entry, Ledger
+from pipelines.caches.merging import unite
 from pipelines.caches.restoring import Restored, restore
 from pipelines.caches.saving import Saved, save
 from pipelines.caches.seen import Seen
@@ -69,7 +70,9 @@ async def _save(remote: Remote, options: argparse.Namespace) -> int:
     made, saved = await upon(base, stamps)
 
     async def merged(digest: str) -> Generation:
-        return (await upon(await load(remote.transport, digest), {}))[0]
+        nonlocal made
+        made = await unite(remote.transport, made, digest)
+        return made
 
     made = await remote.heads.publish(key, made, merged)
     if saved.seen and made.digest == saved.seen[""].base:

@@ -19,6 +19,7 @@ from pipelines._session import command, environment
 __all__ = ["arguments", "main", "show", "size"]
 
 TRAVELLING = {
+    "gc": "pipelines.cli.tending",
     "inspect": "pipelines.cli.inspecting",
     "key": "pipelines.cli.keys",
     "report": "pipelines.cli.ledger",
@@ -34,8 +35,9 @@ def main(argv: Sequence[str]) -> int:
     import os
 
     options = _parser().parse_args(argv)
-    if options.action in TRAVELLING:
-        code: int = importlib.import_module(TRAVELLING[options.action]).main(options)
+    remote = options.action == "verify" and options.remote
+    if (action := "gc" if remote else options.action) in TRAVELLING:
+        code: int = importlib.import_module(TRAVELLING[action]).main(options)
         return code
     done = subprocess.run(
         command(*arguments(options)),
@@ -113,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     prune.add_argument("--older-than", metavar="AGE", help="delete what was unused for, such as 7d")
     prune.add_argument("--all", action="store_true", help="delete all that is not in use")
     verify = action("verify", "check that content of the store is what its digest says")
+    verify.add_argument("--remote", action="store_true", help="of the backend, not of the store")
+    verify.add_argument("--url", default="", help="the backend, instead of the configured one")
     verify.add_argument("--repair", action="store_true", help="delete what is wrong")
     report = action("report", "show what travelling caches saved and cost in the last run")
     report.add_argument("--all", action="store_true", help="in all runs that are remembered")
@@ -126,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         else:
             moved.add_argument("--must", action="store_true", help="exit with 1 if it is not there")
         moved.add_argument("--url", default="", help="the backend, instead of the configured one")
+    collect = action("gc", "delete what is old, and what nothing needs, from a backend")
+    collect.add_argument("--dry-run", action="store_true", help="say what would go")
+    collect.add_argument("--url", default="", help="the backend, instead of the configured one")
     inspect = action("inspect", "show what a backend of travelling caches holds")
     inspect.add_argument("--key", default="", help="only heads whose keys end in this")
     inspect.add_argument("--url", default="", help="the backend, instead of the configured one")
