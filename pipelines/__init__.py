@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines._matrix import gather, matrix
     from pipelines._outputs import dist
     from pipelines._platform import Platform
+    from pipelines._shard import Shard
     from pipelines._stage import stage
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "PipelineError",
     "Platform",
     "PlatformError",
+    "Shard",
     "SourceError",
     "StageCancelled",
     "StageFailed",
@@ -57,6 +59,7 @@ __all__ = [
 _HOMES = {
     "Cache": "_cache",
     "Platform": "_platform",
+    "Shard": "_shard",
     "connect": "_connect",
     "dist": "_outputs",
     "gather": "_matrix",

@@ -2,6 +2,7 @@
 
 Directory --source DIR          File --input FILE          Platform --platform OS/ARCH
 Secret --token env:NAME         Literal --level {a,b}      bool --race / --no-race
+Shard: no flag of the stage's own; it gets what `pipelines run --shard I/N` says
 int, float, str, Path, Enum     list[T] --tag A --tag B    T | None: optional
 """
 
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from pipelines._errors import UsageError
+from pipelines._shard import Shard
 from pipelines.cli.words import did_you_mean
 
 __all__ = ["RESERVED", "Flag", "assign", "flags"]
 
 # Flags of `pipelines run` itself.
-RESERVED = frozenset({"engine", "export", "fail_fast", "help", "jobs", "keep_going", "progress"})
+RESERVED = frozenset(
+    {"engine", "export", "fail_fast", "help", "jobs", "keep_going", "progress", "shard"}
+)
 SIMPLE = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH", bool: ""}
 DAGGER = {
     "Directory": "DIR",
@@ -46,7 +50,7 @@ class Flag:
     @property
     def spelled(self) -> str:
         """As on the command line: `--dry-run`."""
-        return "--" + self.name.replace("_", "-")
+        return "--shard" if self.kind == "Shard" else "--" + self.name.replace("_", "-")
 
     @property
     def usage(self) -> str:
@@ -79,6 +83,7 @@ def assign(available: Sequence[Flag], arguments: Sequence[str]) -> dict[str, lis
     Raises:
         UsageError: a flag that no stage here has, or one without its value.
     """
+    available = [flag for flag in available if flag.kind != "Shard"]
     switches = {f.name for f in available if f.kind is bool}
     known = {f.spelled: f.name for f in available}
     known |= {f"--no-{name.replace('_', '-')}": name for name in switches}
@@ -112,9 +117,11 @@ def _flag(stage: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Fl
     where = f"parameter {parameter.name!r} of stage {stage}"
     if parameter.name not in hints:
         raise UsageError(f"{where} has no annotation, so it is not known which values it takes")
+    kind = _without_none(hints[parameter.name])
+    if kind is Shard:
+        return Flag(stage, parameter.name, "Shard", "I/N", default=parameter.default)
     if parameter.name in RESERVED:
         raise UsageError(f"{where} is called like a flag of `pipelines run`; rename it")
-    kind = _without_none(hints[parameter.name])
     repeated = typing.get_origin(kind) in (list, tuple)
     if repeated:
         kind = typing.get_args(kind)[0]
@@ -154,5 +161,7 @@ def _kind(annotation: Any, where: str) -> tuple[Any, str]:
                 return name, shown
     raise UsageError(
         f"{where} is a {annotation}, which no flag can give; a flag can give: "
-        + ", ".join([*DAGGER, *(t.__name__ for t in SIMPLE), "Literal", "Enum", "list of these"])
+        + ", ".join(
+            [*DAGGER, "Shard", *(t.__name__ for t in SIMPLE), "Literal", "Enum", "list of these"]
+        )
     )

@@ -16,6 +16,10 @@ __all__ = ["main"]
 COMMANDS = {
     "list": ("pipelines.cli.listing", "Show the stages of this repository and their flags."),
     "run": ("pipelines.cli.run", "Run stages."),
+    "merge": (
+        "pipelines.cli.merge",
+        "Put what the shards of a run made together, with one report.",
+    ),
     "explain": ("pipelines.cli.explain", "Say what the last run here ran, and why."),
     "lock": ("pipelines.cli.lock", "Write what tags stand for now to pipelines.lock."),
     "cache": ("pipelines.cli.cache", "Look after the store, and after caches that travel."),

@@ -53,7 +53,7 @@ class _Performance:
     ) -> None:
         self.failures: list[BaseException] = []
         self.signal = 0
-        self.delivery = Delivery(options.export, several=len(calls) > 1)
+        self.delivery = Delivery(options.export, several=len(set(options.words)) > 1)
         self._calls = calls
         self._options = options
         self._run = run

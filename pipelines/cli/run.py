@@ -15,12 +15,13 @@ from typing import Any, Literal
 from pipelines._choose import choose
 from pipelines._errors import UsageError
 from pipelines._session import Session, caches
+from pipelines._shard import Shard
 from pipelines.cli.discover import Stage, find, load, select, stages
 from pipelines.cli.flags import Flag, assign, flags
 from pipelines.cli.progress import display, finish
 from pipelines.report.run import Run
 
-__all__ = ["Call", "Options", "main", "parse", "perform", "plan"]
+__all__ = ["Call", "Options", "dealt", "main", "parse", "perform", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Options:
     fail_fast: bool = True
     lock: Literal["use", "locked", "update"] = "use"
     proxy: bool = False
+    shard: Shard | None = None
     help: bool = False
 
 
@@ -87,6 +89,10 @@ def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = No
     code, failure = play(calls, options, run, session)
     finish(run, options.progress, code, failure, sys.stderr)
     _keep(run)
+    if options.shard and options.export:
+        from pipelines.cli.part import leave
+
+        leave(options.export, options.shard, run, code, failure)
     return code
 
 
@@ -117,6 +123,7 @@ def parse(argv: Sequence[str]) -> Options:
     if known.jobs is not None and known.jobs < 1:
         raise UsageError(f"--jobs takes a number from 1 on; got {known.jobs}")
     fields = vars(known)
+    fields["shard"] = Shard.parse(known.shard) if known.shard else None
     fields["export"] = Path(known.export).absolute() if known.export else None
     return Options(words=tuple(words), rest=tuple(rest), **fields)
 
@@ -130,10 +137,25 @@ def plan(options: Options, chosen: Sequence[Stage], environ: Mapping[str, str]) 
     from pipelines.cli.values import Reader
 
     wanted = {stage.name: flags(stage.name, stage.call) for stage in chosen}
+    mine = dealt(chosen, wanted, options.shard or Shard())
     every: list[Flag] = [flag for its in wanted.values() for flag in its]
     given = assign(every, options.rest)
-    reader = Reader(options.export and options.export.resolve(), environ, _caches(environ))
-    return [Call(stage, reader.values(wanted[stage.name], given)) for stage in chosen]
+    reader = Reader(
+        options.export and options.export.resolve(), environ, _caches(environ), options.shard
+    )
+    return [Call(stage, reader.values(wanted[stage.name], given)) for stage in mine]
+
+
+def dealt(
+    chosen: Sequence[Stage], wanted: Mapping[str, Sequence[Flag]], shard: Shard
+) -> list[Stage]:
+    """Give the stages of a shard: those that take one, and its part of those that do not."""
+    sharing = {name for name, its in wanted.items() if any(f.kind == "Shard" for f in its)}
+    whole = shard.pick(sorted(wanted.keys() - sharing))
+    for stage in chosen:
+        if stage.name not in sharing and stage.name not in whole:
+            sys.stderr.write(f"{stage.name}: another shard than {shard} runs it\n")
+    return [stage for stage in chosen if stage.name in sharing or stage.name in whole]
 
 
 def _caches(environ: Mapping[str, str]) -> Path | None:
@@ -200,6 +222,9 @@ def _parser() -> argparse.ArgumentParser:
         "-f", dest="file", metavar="FILE", default="", help="the Python file with the stages"
     )
     parser.add_argument("--export", metavar="DEST", help="where directories and files are written")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="run this part of N; `pipelines merge` puts them together"
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="commands at a time (cores)")
     parser.add_argument("--engine", choices=("auto", "embedded", "dagger"), default="auto")
     parser.add_argument("--progress", choices=("auto", "plain", "json"), default="auto")

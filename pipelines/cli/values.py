@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines._errors import SourceError, UsageError
+from pipelines._shard import Shard
 from pipelines.cli.flags import Flag
 
 __all__ = ["Reader", "excluded"]
@@ -34,11 +35,12 @@ def excluded(directory: Path, *others: Path | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Makes values: knows where results and caches go, and the environment of `env:NAME`."""
+    """Makes values: knows where results and caches go, `env:NAME`, and which shard this is."""
 
     export: Path | None
     environ: Mapping[str, str]
     caches: Path | None = None
+    shard: Shard | None = None
 
     def values(self, flags: Sequence[Flag], given: Mapping[str, list[str]]) -> dict[str, Any]:
         """Give the keyword arguments of a stage.
@@ -48,6 +50,9 @@ class Reader:
         """
         result: dict[str, Any] = {}
         for flag in flags:
+            if flag.kind == "Shard":
+                result[flag.name] = self._shard(flag)
+                continue
             texts = given.get(flag.name)
             if texts is None and flag.kind == "Directory" and flag.default is Parameter.empty:
                 texts = ["."]
@@ -84,6 +89,11 @@ class Reader:
                 return _known(flag, text, dict(kind.__members__))
             case _:
                 return _converted(flag, text)
+
+    def _shard(self, flag: Flag) -> Shard:
+        if self.shard is not None:
+            return self.shard
+        return flag.default if isinstance(flag.default, Shard) else Shard()
 
     def _directory(self, flag: Flag, text: str) -> Any:
         path = _existing(flag, text, "directory")

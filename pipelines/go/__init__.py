@@ -22,6 +22,7 @@ from pipelines.go._commands import build
 from pipelines.go._env import base, env
 from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
+from pipelines.go._plan import affected
 from pipelines.go._project import Project, inspect, targets, version
 from pipelines.go._report import TestsFailed, report
 from pipelines.go._reproducible import reproducible
@@ -40,6 +41,7 @@ __all__ = [
     "Testing",
     "TestsFailed",
     "Zig",
+    "affected",
     "base",
     "build",
     "caches",

@@ -14,7 +14,7 @@ from pipelines.go._closure import Inputs, closure
 from pipelines.go._constraints import Tags
 from pipelines.go._survey import survey
 
-__all__ = ["NOT_SOURCE", "WHOLE", "inputs", "narrowed"]
+__all__ = ["NOT_SOURCE", "WHOLE", "inputs", "narrowed", "whole_source"]
 
 WHOLE = Inputs(whole="no packages are named")
 
@@ -50,7 +50,7 @@ async def inputs(
         if flag.replace("--", "-", 1).startswith(_ELSEWHERE):
             return Inputs(whole=f"the flag {flag} may name files")
     try:
-        found = await survey(await once(source, "go whole source", lambda: _whole(source)))
+        found = await survey(await once(source, "go whole source", lambda: whole_source(source)))
     except dagger.QueryError as exc:
         return Inputs(whole=f"this engine can not search the source: {exc}")
     known = Tags.of(platform, version, cgo=cgo, race=race, chosen=tuple(tags))
@@ -62,7 +62,7 @@ async def narrowed(
 ) -> dagger.Directory:
     """Give the part of a source that is in an input set or matches one of `more`."""
     if found.whole:
-        return await once(source, "go whole source", lambda: _whole(source))
+        return await once(source, "go whole source", lambda: whole_source(source))
     include = [*found.paths, *more]
     # Targets that read the same files share one directory: one question, one layer.
     return await once(source, f"go part {include}", lambda: _part(source, include))
@@ -72,5 +72,6 @@ async def _part(source: dagger.Directory, include: list[str]) -> dagger.Director
     return source.filter(include=include, exclude=NOT_SOURCE)
 
 
-async def _whole(source: dagger.Directory) -> dagger.Directory:
+async def whole_source(source: dagger.Directory) -> dagger.Directory:
+    """Give a source without what is never an input of a command."""
     return source.filter(exclude=NOT_SOURCE)

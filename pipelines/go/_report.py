@@ -1,60 +1,35 @@
-"""Tests with reports: JUnit, the events as JSON, coverage, also when tests fail.
+"""Tests with reports: JUnit, the events as JSON, coverage, timings; also when tests fail.
 
-Theory of operation
-    `go test -json` writes into a file of the container, so that its lines are nobody's progress. If
-    it ends well, the file is an output of the command, cached with it. If not, the command has
-    failed, and a failed command is never cached and leaves nothing: so before it ends it puts its
-    files into a cache volume, under a name that only this run knows (a volatile variable: it keys
-    nothing), and a second command takes them out. Both engines can do that.
-
-    A re-run of failed tests is keyed by the run as well: what passed once by chance may not answer
-    for the next failure.
+A report is the same directory whether one `go test` made it or several beside each other: events
+one after the other, coverage merged, one JUnit. How each `go test` is kept is in `_run`, which
+packages it gets in `_plan`.
 """
 
 import re
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Unpack
 
-from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
+from pipelines._matrix import gather
 from pipelines._memo import mark_forced
 from pipelines._spans import note
 from pipelines.go._junit import junit
-from pipelines.go._results import Package, Results, Test, parse
+from pipelines.go._plan import Cell, Plan, planned, tell
+from pipelines.go._ready import ready
+from pipelines.go._results import Package, Results, Test
+from pipelines.go._run import COVERAGE, EVENTS, anew, equipped, joined, keeping, read
 from pipelines.go._survey import module_of
 from pipelines.go._target import OUT
-from pipelines.go._test import ready
 from pipelines.go._testing import Choices, Testing
+from pipelines.go._unmatched import unmatched
+from pipelines.report import profiles
+from pipelines.report import timings as recorded
 
 __all__ = ["TestsFailed", "report"]
 
-EVENTS, COVERAGE = "tests.json", "coverage.out"
-FAILED = Cache("go-failed-tests", "/go/failed-tests")
-RUN, AGAIN = "PIPELINES_TEST_RUN", "PIPELINES_TEST_AGAIN"
-PAGE = 50_000  # lines of events that are read at a time
-MANY = 48 * 1024 * 1024  # bytes of events, above which their output is left out
 SHOWN = 20
-
-# Programs of three lines, for the image's shell. `$@` is the command.
-SCRIPTS = "/pipelines/tests"
-_SCRIPTS = {
-    "run": f"""\
-"$@" > {OUT}/{EVENTS}
-code=$?
-if [ "$code" != 0 ]; then
-  mkdir -p "{FAILED.path}/${RUN}" && cp {OUT}/* "{FAILED.path}/${RUN}/"
-fi
-exit "$code"
-""",
-    "take": f"""\
-cp "{FAILED.path}/${RUN}/"* {OUT}/ && rm -r "{FAILED.path}/${RUN}"
-""",
-    "thin": f"""\
-grep -v '"Action":"output"' {OUT}/{EVENTS} > {OUT}/thin && mv {OUT}/thin {OUT}/{EVENTS}
-""",
-}
 
 
 class TestsFailed(StageFailed):
@@ -77,8 +52,9 @@ async def report(
 ) -> dagger.Directory:
     """Run the tests of packages, by default of all; give a directory of reports.
 
-    In it: `junit.xml`, `tests.json` (Go's events, a line each), and `coverage.out` where a package
-    with tests could be built. `pipelines run --export DIR` writes it also when tests fail.
+    In it: `junit.xml`, `tests.json` (Go's events, a line each), `timings.json` (for the next run's
+    `timings`), and, where a package with tests could be built, `coverage.out` and `coverage.txt`.
+    `pipelines run --export DIR` writes it also when tests fail.
 
     Args:
         source: The repository. Its `.git` is left out.
@@ -90,82 +66,118 @@ async def report(
     Raises:
         TestsFailed: tests failed, or packages could not be built; the message names them.
         dagger.ExecError: Go did not come to run tests.
+        UsageError: no package matches.
     """
     chosen = Choices.of(options)
-    every = packages or ("./...",)
-    container = _equipped(await ready(source, every, chosen))
+    plan = await planned(source, packages or ("./...",), chosen)
+    tell(plan)
     module = await module_of(source, chosen.module)
-    more = [f"-coverprofile={OUT}/{COVERAGE}"] if coverage else []
-    files, failure = await _run(container, chosen.command(every, "-json", *more))
-    results = await _read(container, files, module)
-    if failure is not None and not results.packages:
-        raise failure
-    for _ in range(rerun if failure is not None else 0):
-        for path, pattern in _again(results):
-            command = chosen.command([path], "-json", "-count=1", run=pattern)
-            results = results.merged(await _once_more(container, command, module))
-    return _finished(files, results, failed=failure is not None)
+    cells = _Cells(source, chosen, module, coverage=coverage, rerun=rerun)
+    if len(plan.cells) == 1:
+        ran = [await cells.run(plan.cells[0])]
+    else:
+        work = {f"cell {n}": cells.run(cell) for n, cell in enumerate(plan.cells, 1)}
+        ran = list((await gather(work, fail_fast=False)).values())
+    return await _finished(plan, ran)
 
 
-def _finished(files: dagger.Directory, results: Results, *, failed: bool) -> dagger.Directory:
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What one `go test` left."""
+
+    container: dagger.Container
+    files: dagger.Directory
+    results: Results
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Runs cells of one report."""
+
+    source: dagger.Directory
+    chosen: Choices
+    module: str
+    coverage: bool
+    rerun: int
+
+    async def run(self, cell: Cell) -> _Ran:
+        """Run one `go test`, and its failed tests again if that is asked for."""
+        container = equipped(await ready(self.source, cell.packages, self.chosen))
+        more = [f"-coverprofile={OUT}/{COVERAGE}"] if self.coverage else []
+        command = self.chosen.command(cell.packages, "-json", *more, seconds=cell.seconds)
+        files, failure = await keeping(container, command)
+        results = await read(container, files, self.module)
+        if failure is not None and (none := unmatched(cell.packages, failure, results)):
+            raise none
+        if failure is not None and not results.packages:
+            raise failure
+        for _ in range(self.rerun if failure is not None else 0):
+            for path, pattern in _again(results):
+                results = results.merged(await self._again(container, path, pattern, cell))
+        return _Ran(container, files, results, failure is not None)
+
+    async def _again(
+        self, container: dagger.Container, path: str, pattern: str, cell: Cell
+    ) -> Results:
+        again = anew(container)
+        command = self.chosen.command(
+            [path], "-json", "-count=1", run=pattern, seconds=cell.seconds
+        )
+        files, _ = await keeping(again, command)
+        return await read(again, files, self.module)
+
+
+async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
+    """Make one report of what ran."""
+    results = Results(
+        tuple(package for one in ran for package in one.results.packages),
+        "".join(one.results.noise for one in ran),
+    )
+    files = await _together(ran)
+    if profile := await _profile(ran):
+        if len(ran) > 1:
+            files = files.with_new_file(COVERAGE, profiles.write(profile))
+        files = files.with_new_file("coverage.txt", profiles.summary(profile))
     files = files.with_new_file("junit.xml", junit(results))
-    _tell(results)
-    if failed and results.failed:
+    files = files.with_new_file("timings.json", recorded.write(_timings(plan, results)))
+    _tell(results, profiles.percent(profile.blocks.values()) if profile else None)
+    if any(one.failed for one in ran) and results.failed:
         raise TestsFailed(_message(results), results, files)
     return mark_forced(files)
 
 
-def _equipped(container: dagger.Container) -> dagger.Container:
-    """Add the place for reports, and the scripts."""
-    scripts = dagger.dag.directory()
-    for name, text in _SCRIPTS.items():
-        scripts = scripts.with_new_file(name, text)
-    container = container.with_(mount(FAILED)).with_directory(OUT, dagger.dag.directory())
-    return container.with_directory(SCRIPTS, scripts)
+async def _together(ran: Sequence[_Ran]) -> dagger.Directory:
+    if not ran:
+        return dagger.dag.directory().with_new_file(EVENTS, "")
+    if len(ran) == 1:
+        return ran[0].files
+    return await joined(ran[0].container, [one.files for one in ran])
 
 
-async def _run(
-    container: dagger.Container, command: list[str]
-) -> tuple[dagger.Directory, dagger.ExecError | None]:
-    """Run tests; give the files that they left, and the error if they failed."""
-    name = uuid.uuid4().hex
-    running = container.with_volatile_variable(RUN, name)
-    done = running.with_exec(["sh", f"{SCRIPTS}/run", *command])
-    try:
-        return await done.directory(OUT).sync(), None
-    except dagger.ExecError as error:
-        taking = container.with_env_variable(RUN, name).with_exec(["sh", f"{SCRIPTS}/take"])
-        try:
-            return await taking.directory(OUT).sync(), error
-        except dagger.ExecError:
-            raise error from None  # nothing was kept: the command did not come that far
+async def _profile(ran: Sequence[_Ran]) -> profiles.Profile | None:
+    """Merge the coverage of what ran; None if nothing was measured."""
+    found = []
+    for one in ran:
+        if COVERAGE in await one.files.entries():
+            text = await one.files.file(COVERAGE).contents()
+            if text:  # Go leaves it empty where no package could be built
+                found.append(profiles.read(text, COVERAGE))
+    return profiles.merge(found) if found else None
 
 
-async def _once_more(container: dagger.Container, command: list[str], module: str) -> Results:
-    """Run tests again, whatever is cached."""
-    anew = container.with_env_variable(AGAIN, uuid.uuid4().hex)
-    files, _ = await _run(anew, command)
-    return await _read(anew, files, module)
+def _timings(plan: Plan, results: Results) -> recorded.Timings:
+    """Say how long packages took; one that Go's cache answered for took what it took before."""
+    tested = [package for package in results.packages if package.status != "skipped"]
+    replayed = {p.path: _together_seconds(p) for p in tested if p.cached}
+    before = {**replayed, **plan.timings.seconds}
+    seconds = {p.path: p.seconds for p in tested if not p.cached and not p.build}
+    known = plan.every or [*before, *seconds]
+    return replace(plan.timings, seconds=before).after(known, seconds, plan.splits)
 
 
-async def _read(container: dagger.Container, files: dagger.Directory, module: str) -> Results:
-    """Read the events. Of very many, what tests printed is left out, not how they ended."""
-    if await files.file(EVENTS).size() > MANY:
-        thin = container.with_directory(OUT, files).with_exec(["sh", f"{SCRIPTS}/thin"])
-        files = await thin.directory(OUT).sync()
-    return parse([line async for line in _lines(files.file(EVENTS))], module)
-
-
-async def _lines(file: dagger.File) -> AsyncIterator[str]:
-    at = 0
-    while True:
-        text = await file.contents(offset_lines=at, limit_lines=PAGE)
-        lines = text.splitlines()
-        for line in lines:
-            yield line
-        at += len(lines)
-        if len(lines) < PAGE:
-            return
+def _together_seconds(package: Package) -> float:
+    return sum(test.seconds for test in package.tests if "/" not in test.name)
 
 
 def _again(results: Results) -> Iterator[tuple[str, str]]:
@@ -178,7 +190,7 @@ def _again(results: Results) -> Iterator[tuple[str, str]]:
         yield path, f"^({'|'.join(map(re.escape, names))})$"
 
 
-def _tell(results: Results) -> None:
+def _tell(results: Results, coverage: float | None) -> None:
     """Tell the report of the run what failed and where, and how much Go had in its cache."""
     cached, tested = results.cached
     annotations = []
@@ -186,8 +198,12 @@ def _tell(results: Results) -> None:
         for place in (test or package).places[:1]:
             title = f"{package.path} {test.name}" if test else package.path
             where = {"file": place.file, "line": place.line}
-            annotations.append({**where, "title": title, "message": place.message})
-    note(tests={"packages": tested, "cached": cached}, annotations=annotations)
+            message = (test or package).reason or place.message
+            annotations.append({**where, "title": title, "message": message})
+    tests: dict[str, object] = {"packages": tested, "cached": cached}
+    if coverage is not None:
+        tests["coverage"] = round(coverage, 1)
+    note(tests=tests, annotations=annotations)
 
 
 def _message(results: Results) -> str:
@@ -204,6 +220,9 @@ def _message(results: Results) -> str:
 
 def _why(package: Package, test: Test | None) -> list[str]:
     places = (test or package).places
+    if reason := (test or package).reason:
+        at = f", at {places[0].file}:{places[0].line}" if places else ""
+        return [f"{reason}{at}"]
     if places:
         return [f"{place.file}:{place.line}: {place.message}" for place in places[:5]]
     text = test.output if test else package.build or package.output

@@ -20,6 +20,7 @@ Status = Literal["passed", "failed", "skipped", "flaky"]
 
 KEPT = 64 * 1024  # characters of one test's output that are kept: half from its beginning
 _ENDS: Mapping[str, Status] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+_LATE = re.compile(r"^panic: test timed out after (?P<limit>\S+)", re.MULTILINE)
 _LINE = re.compile(r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]")
 
 
@@ -34,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One test, subtest, benchmark, fuzz target or example."""
+    """One test, subtest, benchmark, fuzz target or example. `reason` says what ended it early."""
 
     __test__ = False
 
@@ -43,6 +44,7 @@ class Test:
     seconds: float = 0.0
     output: str = ""
     places: tuple[Place, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Package:
     output: str = ""
     tests: tuple[Test, ...] = ()
     places: tuple[Place, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,11 @@ class Results:
         """How many packages with tests Go answered for from its cache, of how many."""
         tested = [package for package in self.packages if package.status != "skipped"]
         return sum(package.cached for package in tested), len(tested)
+
+    @property
+    def unmatched(self) -> tuple[Package, ...]:
+        """What was asked for by a path and is no package: real ones have import paths."""
+        return tuple(package for package in self.packages if package.path.startswith("."))
 
     def _failed(self) -> Iterator[tuple[Package, Test | None]]:
         for package in self.packages:
@@ -118,6 +126,13 @@ class _Text:
     size: int = 0
     kept: int = 0
     dropped: int = 0
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Add the output of an event; of some (`bound.awk`), how much was left out before."""
+        if left_out := event.get("LeftOut"):
+            self.dropped += int(left_out)
+        else:
+            self.add(event.get("Output", ""))
 
     def add(self, text: str) -> None:
         if self.size < KEPT // 2:
@@ -183,21 +198,29 @@ def _take(package: _Open, event: Mapping[str, Any]) -> None:
     if name:
         _, _, text = package.tests.setdefault(name, (None, 0.0, _Text()))
         if action == "output":
-            text.add(event.get("Output", ""))
+            text.take(event)
         elif action in _ENDS or action == "bench":
             ended = _ENDS.get(action, "passed")
             package.tests[name] = (ended, float(event.get("Elapsed", 0.0)), text)
         return
     if action == "output":
-        package.output.add(event.get("Output", ""))
+        package.output.take(event)
     elif action in _ENDS:
         package.status = _ENDS[action]
         package.seconds = float(event.get("Elapsed", 0.0))
         package.failed_build = event.get("FailedBuild", "")
 
 
+def _early(found: _Open) -> str:
+    """Say what ended a package before its tests did."""
+    texts = [str(found.output), *(str(text) for _, _, text in found.tests.values())]
+    late = next((match for text in texts if (match := _LATE.search(text))), None)
+    return f"timed out after {late['limit']}" if late else ""
+
+
 def _closed(path: str, found: _Open, module: str) -> Package:
     status: Status = found.status or "failed"
+    early = _early(found) if status == "failed" else ""
     directory = path.removeprefix(module).strip("/") if path.startswith(module) else path
     tests = tuple(
         Test(
@@ -206,6 +229,7 @@ def _closed(path: str, found: _Open, module: str) -> Package:
             seconds,
             str(text),
             tuple(_places(str(text), directory, module)),
+            "" if ended else early,
         )
         for name, (ended, seconds, text) in found.tests.items()
     )
@@ -219,6 +243,7 @@ def _closed(path: str, found: _Open, module: str) -> Package:
         output,
         tests,
         tuple(_places(found.build, "", module)),
+        early,
     )
 
 

@@ -1,15 +1,16 @@
 """Running tests for what they print."""
 
-from collections.abc import Sequence
 from typing import Unpack
 
 from pipelines._dagger import dagger
-from pipelines.go._commands import part_of
-from pipelines.go._env import env
+from pipelines._matrix import gather
+from pipelines.go._plan import Cell, Plan, planned, tell
+from pipelines.go._ready import ready
 from pipelines.go._share import printed
 from pipelines.go._testing import Choices, Testing
+from pipelines.go._unmatched import unmatched
 
-__all__ = ["ready", "test"]
+__all__ = ["test"]
 
 
 async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testing]) -> str:
@@ -18,24 +19,37 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
     Args:
         source: The repository. Its `.git` is left out.
         packages: Packages or patterns; by default `./...`.
-        options: run, skip, count, short, timeout, tags, trimpath, flags, inputs (`go.Testing`),
-            and those of `env`: version, module, image, cgo, race, goprivate, netrc.
+        options: run, skip, count, short, timeout, tags, trimpath, flags, inputs, affected, shard,
+            shards, timings (`go.Testing`), and those of `env`: version, module, image, cgo, race,
+            goprivate, netrc.
 
     Raises:
         dagger.ExecError: a test failed; `stdout` has its output, `stderr` the compiler's lines.
+            With several cells an ExceptionGroup of these.
         SourceError: there is no go.mod, or no version in it.
+        UsageError: no package matches.
     """
     chosen = Choices.of(options)
-    every = packages or ("./...",)
-    return await printed((await ready(source, every, chosen)).with_exec(chosen.command(every)))
+    plan = await planned(source, packages or ("./...",), chosen)
+    tell(plan)
+
+    async def run(cell: Cell) -> str:
+        container = await ready(source, cell.packages, chosen)
+        command = chosen.command(cell.packages, seconds=cell.seconds)
+        try:
+            return await printed(container.with_exec(command))
+        except dagger.ExecError as error:
+            raise unmatched(cell.packages, error) or error from None
+
+    if len(plan.cells) == 1:
+        return _said(plan) + await run(plan.cells[0])
+    work = {f"cell {n}": run(cell) for n, cell in enumerate(plan.cells, 1)}
+    return _said(plan) + "".join((await gather(work, fail_fast=False)).values())
 
 
-async def ready(
-    source: dagger.Directory, packages: Sequence[str], chosen: Choices
-) -> dagger.Container:
-    """Give a container in which the tests of packages can run, with what they can read."""
-    part = await part_of(
-        source, None, packages, chosen.tags, chosen.inputs, chosen.setup,
-        tests=True, flags=chosen.flags,
-    )  # fmt: skip
-    return await env(source, inputs=part, **chosen.setup)
+def _said(plan: Plan) -> str:
+    """Say which packages were chosen, and why."""
+    if not plan.by_change:
+        return ""
+    lines = [f"{path}: {why}\n" for path, why in sorted(plan.why.items())]
+    return f"affected: {len(lines)} packages\n" + "".join(lines)

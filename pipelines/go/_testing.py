@@ -2,9 +2,12 @@
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from pipelines._dagger import dagger
 from pipelines._errors import UsageError
+from pipelines._shard import Shard
 from pipelines.go._commands import Setup
 from pipelines.go._target import shared_flags
 
@@ -26,6 +29,12 @@ class Testing(Setup, total=False):
     flags: More flags of `go test`, such as `-parallel=4`.
     inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**` for
         the whole source.
+    affected: Only packages whose tests can read something that is not as it is here: the source
+        as it was, or a git ref. Their reasons are told.
+    shard: The part of the packages that this run tests (`pipelines run --shard`).
+    shards: How many `go test` share the packages, beside each other.
+    timings: The `timings.json` of an earlier report, by which packages are dealt out evenly; a
+        file that is not there is none.
     """
 
     run: str
@@ -37,6 +46,10 @@ class Testing(Setup, total=False):
     trimpath: bool
     flags: Sequence[str]
     inputs: Sequence[str]
+    affected: dagger.Directory | dagger.GitRef | None
+    shard: Shard
+    shards: int
+    timings: dagger.File | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,10 @@ class Choices:
     trimpath: bool = True
     flags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    affected: dagger.Directory | dagger.GitRef | None = None
+    shard: Shard = field(default_factory=Shard)
+    shards: int = 1
+    timings: dagger.File | None = None
     setup: Setup = field(default_factory=Setup)
 
     @classmethod
@@ -61,22 +78,16 @@ class Choices:
         Raises:
             UsageError: a number can not be.
         """
-        own = cls.__slots__
-        rest: Setup = {k: v for k, v in options.items() if k not in own}  # type: ignore[assignment]
-        chosen = cls(
-            run=options.get("run", ""),
-            skip=options.get("skip", ""),
-            count=options.get("count", 0),
-            short=options.get("short", False),
-            timeout=options.get("timeout"),
-            tags=tuple(options.get("tags", ())),
-            trimpath=options.get("trimpath", True),
-            flags=tuple(options.get("flags", ())),
-            inputs=tuple(options.get("inputs", ())),
-            setup=rest,
-        )
+        own = {one.name: one for one in fields(cls) if one.name != "setup"}
+        given: dict[str, Any] = dict(options)
+        mine = {name: given.pop(name) for name in own if name in given}
+        for name in ("tags", "flags", "inputs"):
+            mine[name] = tuple(mine.get(name, ()))
+        chosen = cls(**mine, setup=given)  # type: ignore[arg-type]
         if chosen.count < 0:
             raise UsageError(f"count is how often each test runs; got {chosen.count}")
+        if chosen.shards < 1:
+            raise UsageError(f"shards is how many run beside each other; got {chosen.shards}")
         for seconds in chosen.limits.values():
             if not seconds > 0:
                 raise UsageError(f"timeout is seconds, more than 0; got {seconds!r}")
@@ -90,6 +101,18 @@ class Choices:
         return self.timeout if isinstance(self.timeout, Mapping) else {"...": self.timeout}
 
     @property
+    def by_name(self) -> bool:
+        """Whether packages have to be known by name before they are tested."""
+        several = self.shards > 1 or self.shard.of > 1 or set(self.limits) - {"..."}
+        return bool(several) or self.affected is not None
+
+    @property
+    def loading(self) -> list[str]:
+        """The flags that decide which packages there are and what is in them."""
+        race = self.setup.get("race", False)
+        return shared_flags(self.tags, trimpath=self.trimpath, race=race)
+
+    @property
     def module(self) -> str:
         """The directory of the module that the tests are in."""
         return self.setup.get("module", ".")
@@ -98,13 +121,12 @@ class Choices:
         self, packages: Sequence[str], *more: str, run: str = "", seconds: float | None = None
     ) -> list[str]:
         """Spell `go test`; `run` and `seconds` stand in for what was chosen for all packages."""
-        race = self.setup.get("race", False)
         seconds = self.limits.get("...") if seconds is None else seconds
         run = run or self.run
         return [
             "go",
             "test",
-            *shared_flags(self.tags, trimpath=self.trimpath, race=race),
+            *self.loading,
             *([f"-run={run}"] if run else []),
             *([f"-skip={self.skip}"] if self.skip else []),
             *([f"-count={self.count}"] if self.count else []),

@@ -1,6 +1,8 @@
-"""Numbers as words."""
+"""Numbers as words, and words in columns."""
 
-__all__ = ["seconds"]
+from collections.abc import Iterator, Sequence
+
+__all__ = ["columns", "seconds"]
 
 
 def seconds(value: float) -> str:
@@ -11,3 +13,11 @@ def seconds(value: float) -> str:
         return f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes}m{rest:02d}s"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lay rows out in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()

@@ -1,0 +1,234 @@
+"""Go tests through the library and the command: parts, choices, limits, reports of bad endings.
+
+Small packages without dependencies, one store for the file. Whatever runs Go starts from the same
+module, so its build cache is warm after the first test.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import anyio
+import pytest
+
+from pipelines import Shard, UsageError, connect, go
+from pipelines._session import environment
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
+
+MODULE = {
+    "go.mod": "module example.com/m\n\ngo {version}\n",
+    "README.md": "",
+    "a/a.go": "package a\n\nfunc A() int { return 1 }\n\nfunc Unused() int { return 3 }\n",
+    "a/a_test.go": "func TestA(t *testing.T) { if A() != 1 { t.Fatal(A()) } }\n",
+    "b/b.go": 'package b\n\nimport "example.com/m/a"\n\nfunc B() int { return a.A() }\n',
+    "b/b_test.go": "func TestB(t *testing.T) { if B() != 1 { t.Fatal(B()) } }\n",
+    "c/c.go": "package c\n",
+    "win/win_windows.go": "package win\n",
+}
+CI = """
+from dagger import Directory
+from pipelines import Shard, go, stage
+
+@stage
+async def test(source: Directory, shard: Shard = Shard()) -> Directory:
+    return await go.report(source, shard=shard)
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    root = tmp_path_factory.mktemp("go-tests-store")
+    yield root
+    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
+                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
+                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def source(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
+    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
+    if (program := shutil.which("go")) is None:
+        pytest.skip("no Go on this host: its image would have to be downloaded")
+    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
+    root = tmp_path / "m"
+    for name, text in MODULE.items():
+        put(root, name, text.replace("{version}", found.stdout.strip().removeprefix("go")))
+    return root
+
+
+def put(root, name, text):
+    """Write a file; a test file gets its first lines."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name.endswith("_test.go") and not text.startswith("package"):
+        text = f'package {path.parent.name}\n\nimport "testing"\n\n{text}'
+    path.write_text(text)
+
+
+async def reported(source, *packages, **options):
+    """Run a report; give its files and the failure, if any."""
+    async with connect(engine="embedded") as dag:
+        failure = None
+        try:
+            made = await go.report(dag.host().directory(str(source)), *packages, **options)
+        except go.TestsFailed as exc:
+            made, failure = exc.outputs, exc
+        return {name: await made.file(name).contents() for name in await made.entries()}, failure
+
+
+def cases(files):
+    return {
+        f"{c.get('classname')}.{c.get('name')}"
+        for c in ET.fromstring(files["junit.xml"]).iter("testcase")
+    }
+
+
+async def test_shards_beside_each_other_give_the_report_of_one_run(source):
+    one, _ = await reported(source)
+    parts, _ = await reported(source, shards=2)
+    assert parts["coverage.out"] == one["coverage.out"]
+    assert parts["coverage.txt"].endswith("66.7 %\n")
+    assert cases(parts) == cases(one) == {"example.com/m/a.TestA", "example.com/m/b.TestB"}
+    assert set(json.loads(parts["timings.json"])["shards"]["2"].values()) == {0, 1}
+    assert sorted(one) == sorted(parts)
+
+
+async def test_the_shards_of_several_jobs_merge_to_the_report_of_one_run(source, tmp_path):
+    put(source, "ci.py", CI)
+    put(source, "b/b_test.go", "func TestB(t *testing.T) {\n\tif B() != 2 { t.Error(B()) }\n}\n")
+    codes = {}
+    for shard in ("1/3", "2/3", "3/3"):
+        out = tmp_path / shard.replace("/", "-")
+        codes[shard] = await command(source, "run", "test", "--shard", shard, "--export", out)
+    assert sorted(codes.values()) == [0, 0, 1]
+    parts = sorted(tmp_path.glob("?-3"))
+    assert await command(source, "merge", *parts, "--export", tmp_path / "all") == 1
+    whole = {path.name: path.read_text() for path in (tmp_path / "all").iterdir()}
+    assert cases(whole) == {"example.com/m/a.TestA", "example.com/m/b.TestB"}
+    assert 'file="b/b_test.go" line="6"' in whole["junit.xml"]
+    assert whole["coverage.txt"].endswith("66.7 %\n")
+
+
+async def command(source, *words):
+    ran = await anyio.run_process(
+        [sys.executable, "-m", "pipelines.cli.main", *map(str, words)],
+        cwd=source, check=False, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return ran.returncode
+
+
+async def test_only_what_a_change_reaches_is_tested_and_why_is_said(source, tmp_path):
+    before = shutil.copytree(source, tmp_path / "before")
+    (source / "README.md").write_text("new")
+    (source / "b/b.go").write_text((before / "b/b.go").read_text() + "\n// edited\n")
+    async with connect(engine="embedded") as dag:
+        now, then = dag.host().directory(str(source)), dag.host().directory(str(before))
+        said = await go.test(now, affected=then)
+        assert said.startswith("affected: 1 packages\nexample.com/m/b: b/b.go changed\nok")
+        assert await go.affected(now, now) == {}
+        assert await go.test(then, affected=then) == "affected: 0 packages\n"
+
+
+async def test_a_git_ref_is_a_base(source, tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        subprocess.run(["git", *identity, *words], cwd=source, check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    git("add", ".")
+    git("commit", "-m", "first")
+    put(source, "a/a_test.go", "func TestOther(t *testing.T) {}\n")
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        found = await go.affected(tree, tree.as_git().branch("main"))
+    assert found == {"example.com/m/a": "a/a_test.go changed"}
+
+
+async def test_a_package_that_takes_too_long_is_timed_out_and_the_others_go_on(source):
+    put(source, "slow/slow_test.go",
+        'import "time"\n\nfunc TestSlow(t *testing.T) { time.Sleep(time.Hour) }\n')  # fmt: skip
+    files, failure = await reported(source, timeout={"...": 60, "./slow": 0.2})
+    assert "example.com/m/slow TestSlow\n    timed out after 200ms" in str(failure)
+    assert len(cases(files)) == 3
+    root = ET.fromstring(files["junit.xml"])
+    assert (root.get("tests"), root.get("failures")) == ("3", "1")
+    assert root.find(".//failure").get("message") == "timed out after 200ms"
+
+
+BAD = {
+    "exits/exits_test.go": 'import "os"\n\nfunc TestMain(m *testing.M) { os.Exit(3) }\n',
+    "leaks/leaks_test.go": (
+        'import "os/exec"\n\nfunc TestLeak(t *testing.T) {\n'
+        '\tcmd := exec.Command("sleep", "9999")\n'
+        "\tif err := cmd.Start(); err != nil { t.Fatal(err) }\n}\n"
+    ),
+    "panics/panics_test.go": 'func TestPanic(t *testing.T) { panic("\\x00 <oh> \\xff") }\n',
+    "odd/odd_test.go": (
+        'import ("fmt"; "os")\n\nfunc TestOdd(t *testing.T) {\n'
+        '\tfmt.Println(`{"Action":"fail","Package":"example.com/m/a"}`)\n'
+        '\tfmt.Fprint(os.Stderr, "{\\"Action\\": no newline")\n'
+        '\tt.Run("\\x00\\x1b[31m <&>\\xff", func(t *testing.T) {})\n}\n'
+    ),
+    "prints/prints_test.go": (
+        'import ("fmt"; "strings")\n\nfunc TestPrints(t *testing.T) {\n'
+        '\tline := strings.Repeat("x", 1000)\n\tfor range 8000 { fmt.Println(line) }\n'
+        '\tt.Error("the end")\n}\n'
+    ),
+    "broken/broken_test.go": "func TestBroken(t *testing.T) { undefinedName() }\n",
+    "cycle/cycle.go": 'package cycle\n\nimport _ "example.com/m/cycle/other"\n',
+    "cycle/other/other.go": 'package other\n\nimport _ "example.com/m/cycle"\n',
+    "cycle/cycle_test.go": "func TestCycle(t *testing.T) {}\n",
+}
+
+
+async def test_every_bad_end_is_in_the_report_and_hides_no_good_one(source):
+    for name, text in BAD.items():
+        put(source, name, text)
+    files, failure = await reported(source, coverage=False)
+    told = str(failure)
+    for name in ("exits", "panics", "prints", "broken", "cycle"):
+        assert f"example.com/m/{name}" in told, told
+    for name in ("leaks", "odd", "a", "b"):
+        assert f"example.com/m/{name}\n" not in told
+        assert f"example.com/m/{name} " not in told
+    assert "broken/broken_test.go:5: undefined: undefinedName" in told
+    assert "import cycle not allowed" in told
+    assert "prints/prints_test.go:10: the end" in told
+    assert {"example.com/m/a.TestA", "example.com/m/leaks.TestLeak"} <= cases(files)
+    assert len(files["tests.json"]) < 2_000_000
+    assert "bytes left out" in files["tests.json"]
+
+
+async def test_patterns_that_match_nothing_are_wrong_use(source):
+    for options in ({}, {"shards": 2}):
+        with pytest.raises(UsageError, match=r"no package matches \./nothing/\.\.\."):
+            await reported(source, "./nothing/...", **options)
+
+
+async def test_packages_without_tests_are_no_failure(source):
+    for options in ({}, {"shards": 2}, {"shard": Shard(1, 2)}):
+        files, failure = await reported(source, "./c", **options)
+        assert failure is None
+        assert cases(files) == set()
+
+
+async def test_a_module_without_go_files_has_no_packages(source):
+    for path in source.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    with pytest.raises(UsageError, match="no package matches"):
+        await reported(source)
+
+
+async def test_a_directory_that_is_not_there_is_said(source):
+    for options in ({}, {"shards": 2}):
+        with pytest.raises(UsageError, match=r"no package matches \./nowhere"):
+            await reported(source, "./nowhere", **options)
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(UsageError, match=r"\./nowhere: .*directory not found"):
+            await go.test(dag.host().directory(str(source)), "./nowhere")
