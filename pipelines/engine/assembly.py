@@ -119,6 +119,7 @@ class TravellingCache:
     def __init__(self, records: Records, locks: Locks, travel: "Travel") -> None:
         self._records = records
         self._index = travel.index
+        self._account = travel.account
         self.locked = locks.locked
 
     def get(self, key: Digest) -> Result | None:
@@ -134,8 +135,9 @@ class TravellingCache:
         """Record a result, unless only another machine has its content."""
         if not self._index.alias(keys, result):
             self._records.put(keys, result, note, seconds)
+            share = self._account.share(result)
             for key in keys:
-                self._index.use(key, made=seconds > 0)
+                self._index.use(key, made=seconds > 0, share=share)
 
     def forget(self, key: Digest) -> None:
         """Drop a record, wherever it is from."""

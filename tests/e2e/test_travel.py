@@ -20,6 +20,7 @@ def backend(tmp_path, monkeypatch):
     """Give the directory that all machines share."""
     monkeypatch.setenv("PIPELINES_CACHE_URL", str(tmp_path / "shared"))
     monkeypatch.setenv("PIPELINES_CACHE_PROJECT", "test")
+    monkeypatch.setenv("PIPELINES_CACHE_MODE", "always")  # such small volumes are not worth it
     return tmp_path / "shared"
 
 
@@ -94,3 +95,38 @@ async def test_streams_travel(machine):
             assert (await long.stdout()).endswith("9000\n")
             assert await long.stderr() == "done\n"
     assert heard.ran == []
+
+
+async def test_what_no_longer_is_what_it_was_is_made_again(machine, backend, tmp_path):
+    async with machine("one") as (dag, source, _):
+        await built(dag, source).file("/o/one").export(str(tmp_path / "first"))
+    for pack in (backend / "packs").iterdir():
+        pack.chmod(0o644)
+        pack.write_bytes(pack.read_bytes()[:-9] + b"\0" * 9)
+    async with machine("two") as (dag, source, heard):
+        await built(dag, source).file("/o/one").export(str(tmp_path / "second"))
+    assert len(heard.ran) == 2, "answered by records, whose content did not come"
+    warned = [e["text"] for e in heard if e["event"] == "warning" and "travelling" in e["text"]]
+    assert len(warned) == 1
+    assert (tmp_path / "second").read_bytes()[:2] == b"a\n"
+
+
+async def test_a_backend_that_is_no_directory_costs_a_warning(machine, backend):
+    backend.write_text("not a directory")
+    async with machine("one") as (dag, source, heard):
+        assert await built(dag, source).stdout() == ""
+    warned = [e["text"] for e in heard if e["event"] == "warning" and "travelling" in e["text"]]
+    assert len(heard.ran) == 2
+    assert len(warned) == 1
+
+
+async def test_what_a_secret_was_written_into_stays_at_home(machine, backend):
+    for name in ("one", "two"):
+        async with machine(name) as (dag, _, heard):
+            box = dag.container().from_("busybox")
+            box = box.with_secret_variable("TOKEN", dag.set_secret("t", "tell-nobody-5711"))
+            kept = box.with_exec([*SH, "echo $TOKEN > /kept"])
+            assert "tell" in await kept.with_exec([*SH, "wc -c /kept; head -c 4 /kept"]).stdout()
+            clean = box.with_exec([*SH, "echo ${#TOKEN} > /length"])
+            assert await clean.file("/length").contents() == "16\n"
+    assert len(heard.ran) == 2, "what is clean came, what is not and what is upon it did not"

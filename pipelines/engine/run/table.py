@@ -18,6 +18,7 @@ one place for all.
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +41,7 @@ from pipelines.engine.op import (
     Rootfs,
     WritePatch,
 )
-from pipelines.engine.result import Result, output
+from pipelines.engine.result import Ran, Result, output
 from pipelines.engine.run.exec import Execs
 from pipelines.engine.run.history import History
 from pipelines.engine.run.rootfs import RootfsRunner
@@ -62,8 +63,25 @@ class World(Protocol):
         ...
 
 
+class Account(Protocol):
+    """Keeps account of what commands take."""
+
+    def started(self, op: Exec) -> None:
+        """Note that a command runs."""
+        ...
+
+    def ended(self, op: Exec, result: Result | None) -> None:
+        """Note that it has ended, and with what."""
+        ...
+
+
 class Travel(Protocol):
     """Where content is that records of other machines name."""
+
+    @property
+    def account(self) -> Account:
+        """What caches cost and save."""
+        ...
 
     async def bring(
         self, op: Op, inputs: Sequence[Result], images: Callable[[Rootfs], object]
@@ -125,7 +143,8 @@ class Run:
     async def _run(self, op: Op, inputs: Sequence[Result], slot: anyio.Semaphore) -> Result:
         match op:
             case Exec():
-                return await self.history.told(op, inputs, lambda: self.execs.run(op, inputs, slot))
+                run = partial(self._command, op, inputs, slot)
+                return await self.history.told(op, inputs, run)
             case Rootfs():
                 return await to_thread.run_sync(self.rootfs.run, op)
             case Archive():
@@ -144,6 +163,17 @@ class Run:
                 if quick and all(isinstance(value, Tree) for value in values):
                     return self.trees.run(op, values)
                 return await to_thread.run_sync(self.trees.run, op, values)
+
+    async def _command(self, op: Exec, inputs: Sequence[Result], slot: anyio.Semaphore) -> Ran:
+        if self.travel is None:
+            return await self.execs.run(op, inputs, slot)
+        self.travel.account.started(op)
+        ran: Ran | None = None
+        try:
+            ran = await self.execs.run(op, inputs, slot)
+            return ran
+        finally:
+            self.travel.account.ended(op, ran)
 
     def hit(self, op: Op) -> None:
         """Tell that a record answered for a command."""

@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import anyio
+from anyio import to_thread
 
-from pipelines.caches import generation, restoring, saving
-from pipelines.caches.errors import CacheError, Missing
+from pipelines.caches import generation, policy, restoring, saving
+from pipelines.caches.errors import CacheError, Missing, OverBudget
 from pipelines.caches.generation import Generation
 from pipelines.caches.heads import Heads
+from pipelines.caches.limits import DEFAULT
+from pipelines.caches.merging import unite
+from pipelines.caches.metered import Meter, Metered
 from pipelines.caches.open import open_transport
+from pipelines.caches.planning import plan, ranges
+from pipelines.caches.policy import Offer
 from pipelines.caches.restoring import Restored
 from pipelines.caches.saving import Saved
 from pipelines.caches.seen import Seen
@@ -62,7 +68,12 @@ class Backend:
 
     @classmethod
     async def open(
-        cls, settings: Settings, rules: Rules, environ: Mapping[str, str], memory: Path
+        cls,
+        settings: Settings,
+        rules: Rules,
+        environ: Mapping[str, str],
+        memory: Path,
+        meter: Meter,
     ) -> "Backend":
         """Open what the settings name.
 
@@ -72,7 +83,7 @@ class Backend:
         url = settings.url if "://" in settings.url else str(settings.directory / settings.url)
 
         async def connect() -> "Backend":
-            transport = open_transport(url, environ)
+            transport = Metered(open_transport(url, environ), meter)
             signer, verifier = _keys(settings, environ)
             heads = Heads(
                 transport, rules.reads, rules.writes, signer=signer, verifier=verifier,
@@ -115,19 +126,34 @@ class Backend:
         into: Path,
         *,
         exact: bool = False,
+        aging: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        worth: float | None = None,
     ) -> Restored:
-        """Restore one tree into an empty directory.
+        """Restore one tree into an empty directory; may take as long as it is worth.
 
         Raises:
             Unusable: it does not come whole.
+            OverBudget: `progress` said so.
         """
         return await self._bounded(
             f"restoring {name or 'a volume'}",
             lambda: restoring.restore(
-                self.transport, found, name, into, exact=exact, progress=progress
+                self.transport, found, name, into, exact=exact, aging=aging, progress=progress
             ),
+            worth,
         )
+
+    async def offer(self, found: Generation, name: str = "", *, exact: bool = False) -> Offer:
+        """Tell what restoring a tree would cost, and what it is worth."""
+
+        def look() -> Offer:
+            wanted = ranges(found.index, plan(found, name, DEFAULT, exact))
+            tree, size = found.trees[name], sum(one.size for one in wanted)
+            known = policy.worth(found.meta)
+            return Offer(size, tree.size, tree.entries, len(wanted), known)
+
+        return await self._bounded("looking at a volume", lambda: to_thread.run_sync(look))
 
     async def save(self, change: Change) -> tuple[Generation, Saved]:
         """Save what is new and publish it; what others published meanwhile is merged in.
@@ -149,11 +175,14 @@ class Backend:
                 exact=change.exact,
             )
 
-        async def merged(theirs: str) -> Generation:
-            return (await upon(await generation.load(self.transport, theirs)))[0]
-
         async def write() -> tuple[Generation, Saved]:
             made, saved = await upon(change.base)
+
+            async def merged(theirs: str) -> Generation:
+                nonlocal made
+                made = await unite(self.transport, made, theirs)
+                return made
+
             return await self.heads.publish(change.key, made, merged), saved
 
         return await self._bounded(f"saving {change.key}", write)
@@ -163,18 +192,23 @@ class Backend:
         with anyio.move_on_after(1.0):
             await self.transport.aclose()
 
-    async def _bounded(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _bounded(
+        self, what: str, work: Callable[[], Awaitable[T]], worth: float | None = None
+    ) -> T:
+        limit = max(self.budget, worth or 0.0)
         try:
-            with anyio.fail_after(self.budget):
+            with anyio.fail_after(limit):
                 return await _told(what, work)
         except TimeoutError as exc:
-            raise Unusable(f"{what} took longer than the budget of {self.budget:g} s") from exc
+            raise Unusable(f"{what} took longer than {limit:g} s, which is its budget") from exc
 
 
 async def _told(what: str, work: Callable[[], Awaitable[T]]) -> T:
     """Turn what may go wrong with a backend, or with the files here, into words."""
     try:
         return await work()
+    except OverBudget:
+        raise
     except (CacheError, SettingsError, OSError, ValueError, ImportError) as exc:
         raise Unusable(f"{what}: {str(exc) or type(exc).__name__}") from exc
 

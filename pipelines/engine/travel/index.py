@@ -34,7 +34,10 @@ class Index:
         self._promised: set[Digest] = set()  # trees without their files
         self.used: dict[Digest, None] = {}
         self.made: set[Digest] = set()
+        self._believed = False
         self.hits = 0
+        self.spared = 0.0  # seconds of wall time
+        self.shares: dict[Digest, float] = {}
 
     def load(self, generation: Generation | None) -> None:
         """Take the generation that the backend has."""
@@ -53,15 +56,19 @@ class Index:
             if record is None:
                 return None
             self._answers[key] = made = self._result(record)
-            self.hits += 1
+            self._believed = True
+            self.hits += record.note.startswith("Exec")
+            self.spared += record.share
             self.used[key] = None
             return made
 
-    def use(self, key: Digest, *, made: bool = False) -> None:
+    def use(self, key: Digest, *, made: bool = False, share: float | None = None) -> None:
         """Hear that the store itself has answered a key, or that its result was made now."""
         self.used[key] = None
         if made:
             self.made.add(key)
+        if share is not None:
+            self.shares[key] = share
 
     def alias(self, keys: Sequence[Digest], result: Result) -> bool:
         """Hear of more keys of a result; True if it is one that the store must not record."""
@@ -82,10 +89,10 @@ class Index:
     def abandon(self) -> bool:
         """Answer nothing any more; tell whether anything was answered before."""
         with self._lock:
-            answered, self._found = bool(self._answers), None
+            self._found = None
             self.generation = None  # what is saved next is whole, which heals the backend
             self._answers.clear()
-            return answered or self.hits > 0
+            return self._believed
 
     # --- where content is ---------------------------------------------------------------------
 
@@ -140,7 +147,7 @@ class Index:
     def told(self) -> Iterator[tuple[str, dict[str, object]]]:
         """Sum up the session."""
         if self.generation is not None:
-            yield "answered", {"hits": self.hits}
+            yield "answered", {"hits": self.hits, "spared": round(self.spared, 3)}
 
 
 class _Entries(Mapping[str, Entry]):

@@ -42,11 +42,14 @@ def travel(
     except settings.SettingsError as exc:
         events.warning(f"the travelling cache is left out: {exc}")
         return None
+    from pipelines.engine.travel.account import Account
     from pipelines.engine.travel.travel import Travel
 
     async def opening() -> "Backend":
         from pipelines.engine.travel.backend import Backend
 
-        return await Backend.open(found, rules, environ, stores.layout.root / "heads.json")
+        memory = stores.layout.root / "heads"
+        return await Backend.open(found, rules, environ, memory, account.meter)
 
-    return Travel(found, rules, opening, stores, events)
+    account = Account(stores.layout.root, stores.scratch.name, found.url)
+    return Travel(found, rules, opening, stores, account, events)

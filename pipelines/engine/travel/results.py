@@ -4,6 +4,7 @@ A record travels under the key that it has in the store, as JSON:
 
     {"result": …,        as the store's own record has it (`result.to_json`)
      "note", "seconds",  what made it, and how long that took
+     "share",            what it took of its run's wall time
      "used": n,          the generation in which a run last asked for it
      "images": [layer],  layers that come from an image: whoever needs them takes the image
      "inline": {hex: base64}}   blobs so small that asking for them costs more than having them
@@ -54,6 +55,7 @@ class Record:
     result: Mapping[str, Any]
     note: str = ""
     seconds: float = 0.0
+    share: float = 0.0
     used: int = 0
     images: tuple[str, ...] = ()
     inline: Mapping[str, bytes] | None = None
@@ -65,6 +67,7 @@ class Record:
             "result": self.result,
             "note": self.note,
             "seconds": round(self.seconds, 3),
+            "share": round(self.share, 3),
             "used": self.used,
             "images": list(self.images),
             "inline": inline,
@@ -88,6 +91,7 @@ class Record:
             fields["result"],
             str(fields.get("note", "")),
             float(fields.get("seconds", 0.0)),
+            float(fields.get("share", 0.0)),
             int(fields.get("used", 0)),
             tuple(map(str, fields.get("images", ()))),
             inline,

@@ -124,7 +124,8 @@ class Saving:
         except ContentMissing:
             return None
         kept = tuple(x for x in dict.fromkeys(layers) if x in plan.images)
-        return Record(result, note, seconds, images=kept, inline=inline)
+        share = self._index.shares.get(key, 0.0)
+        return Record(result, note, seconds, share, images=kept, inline=inline)
 
     def _blobs(self, blobs: tuple[Digest, ...], plan: _Plan) -> Iterator[tuple[str, bytes]]:
         """Yield small blobs; put the others into the plan."""

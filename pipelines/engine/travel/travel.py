@@ -36,6 +36,7 @@ from pipelines.engine.errors import Cancelled, ContentMissing
 from pipelines.engine.events import Events
 from pipelines.engine.op import Op, Rootfs
 from pipelines.engine.result import Result, Snapshot, output
+from pipelines.engine.travel.account import Account
 from pipelines.engine.travel.aside import Aside, awaited
 from pipelines.engine.travel.backend import Backend, Unusable
 from pipelines.engine.travel.fetching import Fetching, ended
@@ -53,12 +54,13 @@ SLACK = 2.0  # seconds beyond the budget until a task that does not end is left 
 class Travel:
     """The travelling caches of one session; all of it may be called from any thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of a session
         self,
         settings: Settings,
         rules: Rules,
         opening: Callable[[], Awaitable[Backend]],
         stores: Stores,
+        account: Account,
         events: Events,
     ) -> None:
         self._settings = settings
@@ -68,13 +70,16 @@ class Travel:
         self._aside = Aside()
         self._lock = threading.Lock()
         self._warned = False
+        self._waited = 0.0
+        self._received = self._requests = 0
         self._stopped = False
         self._backend: Future[Backend] | None = None
         self._loading: Future[None] | None = None
         self._fetching = Fetching(stores, self._aside, self._restore)
         self.index = Index(stores, self._fetching)
+        self.account = account
         self.volumes = Travelling(
-            settings, stores, self._reached, self._aside, self._tell, self.warn
+            settings, stores, self._reached, self._aside, account, self._tell, self.warn
         )
         self._saving = Saving(settings, stores, self.index, self.volumes)
 
@@ -89,7 +94,9 @@ class Travel:
     async def ready(self) -> None:
         """Wait until it is known what other machines have made."""
         if self._loading is not None:
+            began = time.monotonic()
             await awaited(self._loading, self._settings.budget + SLACK)
+            self._waited += time.monotonic() - began
             self._loading = None
 
     async def _load(self) -> None:
@@ -190,6 +197,9 @@ class Travel:
             got = await backend.restore(found, name, into, exact=True)
         except Unusable as exc:
             raise ContentMissing(str(exc)) from exc
+        with self._lock:
+            self._received += got.bytes
+            self._requests += got.requests
         self._tell("fetched", "results", bytes=got.bytes, seconds=got.seconds, what=name)
 
     # --- end -------------------------------------------------------------------------------
@@ -205,9 +215,24 @@ class Travel:
             self._tell("saving", "", budget=budget)
             with suppress(Cancelled):
                 await awaited(self._aside.start(self._save), budget + SLACK)
+        self._conclude()
+        await to_thread.run_sync(self._aside.close)
+
+    def _conclude(self) -> None:
+        """Tell what came of it, and write it down."""
         for state, fields in self.index.told():
             self._tell(state, "results", **fields)
-        await to_thread.run_sync(self._aside.close)
+        if self.index.hits:
+            self.account.note(
+                "results",
+                "hit",
+                seconds=self._waited,
+                saved=self.index.spared,
+                size=self._received,
+                requests=self._requests,
+            )
+        self.volumes.noted()
+        self.account.close()
 
     async def _save(self) -> None:
         try:
@@ -224,6 +249,7 @@ class Travel:
             if saved is not None:
                 fields = {"bytes": saved.bytes, "files": saved.files, "seconds": saved.seconds}
                 self._tell("saved", cache, **fields)
+                self.account.note(cache, "saved", size=saved.bytes, seconds=saved.seconds)
 
     # --- telling ---------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,12 +32,17 @@ from typing import Any, Protocol
 
 from anyio import to_thread
 
+from pipelines.caches.errors import OverBudget
 from pipelines.caches.generation import Generation
+from pipelines.caches.policy import Offer, decide
+from pipelines.caches.restoring import Restored
 from pipelines.caches.saving import Saved
 from pipelines.caches.seen import Seen
 from pipelines.caches.settings import Settings
+from pipelines.caches.watch import Watch, watched
 from pipelines.engine.op import CacheVolume
 from pipelines.engine.store.volumes import Fill, identity
+from pipelines.engine.travel.account import Account
 from pipelines.engine.travel.aside import Aside, patient
 from pipelines.engine.travel.backend import Backend, Change, Kind, Unusable
 from pipelines.engine.travel.stores import Stores
@@ -143,8 +148,9 @@ class _Mounted:
     """A volume that a command of this session has mounted, and what it began with."""
 
     volume: CacheVolume
-    restored: bool = False
+    spent: float = 0.0
     found: Generation | None = None
+    got: Restored | None = None
 
 
 class Travelling:
@@ -156,6 +162,7 @@ class Travelling:
         stores: Stores,
         reached: Callable[[], Awaitable[Backend]],
         aside: Aside,
+        account: Account,
         tell: Tell,
         warn: Callable[[str], None],
     ) -> None:
@@ -163,10 +170,10 @@ class Travelling:
         self._stores = stores
         self._reached = reached
         self._aside = aside
+        self._account = account
         self._tell = tell
         self._warn = warn
         self._machine = platform.machine()
-        self._known: dict[str, Future[Generation | None]] = {}
         self._mounted: dict[str, _Mounted] = {}
 
     def filling(self, volume: CacheVolume, seed: Fill | None) -> Fill | None:
@@ -190,17 +197,50 @@ class Travelling:
 
     async def _restore(self, volume: CacheVolume, into: Path) -> bool:
         name, backend = f"volume {volume.key}", await self._reached()
+        began = time.monotonic()
         found = await backend.newest(head_of(volume, self._machine))
         if found is None:
             self._tell("missed", name)
+            self._account.note(name, "missed", seconds=time.monotonic() - began)
             return False
-        got = await backend.restore(found, "", into, exact=self._stores.files.owners)
-        with suppress(FileNotFoundError):
-            (into / "trim.txt").unlink()  # or Go would not trim what is too old
+        exact = self._stores.files.owners
+        offer = await backend.offer(found, exact=exact)
+        decision = decide(self._settings.mode, offer, self._account.link, self._settings.budget)
+        if not decision.restore:
+            self._tell("skipped", name, why=decision.why)
+            self._account.note(name, "skipped", why=decision.why)
+            return False
+        got = await self._got(backend, found, into, offer)
+        if got is None:
+            return False
         Base(found.digest, found.number, got.seen.dump()).write(into.parent)
-        self._mounted[identity(volume)] = _Mounted(volume, restored=True, found=found)
-        self._tell("restored", name, bytes=got.bytes, files=got.files, seconds=got.seconds)
+        spent = time.monotonic() - began
+        self._mounted[identity(volume)] = _Mounted(volume, spent, found, got)
+        self._tell("restored", name, bytes=got.bytes, files=got.files, seconds=round(spent, 3))
         return True
+
+    async def _got(
+        self, backend: Backend, found: Generation, into: Path, offer: Offer
+    ) -> Restored | None:
+        """Restore, as long as that is projected to win."""
+        exact = self._stores.files.owners
+        if self._settings.mode == "always":
+            return await backend.restore(
+                found, "", into, exact=exact, aging=True, worth=offer.worth
+            )
+        name, began = f"volume {found.meta.get('volume', '')}", time.monotonic()
+        watch = Watch(offer.worth or self._settings.budget, time.monotonic)
+        try:
+            return await watched(
+                watch,
+                lambda watch: backend.restore(
+                    found, "", into, exact=exact, aging=True, progress=watch, worth=offer.worth
+                ),
+            )
+        except OverBudget as exc:
+            self._tell("gave up", name, why=str(exc))
+            self._account.note(name, "gave up", seconds=time.monotonic() - began, why=str(exc))
+            return None
 
     def jobs(self, backend: Backend) -> Iterator[tuple[str, Save]]:
         """Yield each volume that a command of this session had, and what saves it."""
@@ -214,6 +254,27 @@ class Travelling:
                 return None
             return await self._saved(backend, mounted, home)
 
+    def _meta(self, mounted: _Mounted, base: Generation | None) -> dict[str, str]:
+        known = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
+        name, restored = identity(mounted.volume), mounted.got is not None
+        return {
+            **self._account.learned(name, known, restored=restored),
+            "volume": mounted.volume.key,
+        }
+
+    def noted(self) -> None:
+        """Note what restored volumes were good for."""
+        for name, mounted in self._mounted.items():
+            if mounted.got is not None and mounted.found is not None:
+                self._account.note(
+                    f"volume {mounted.volume.key}",
+                    "restored",
+                    seconds=mounted.spent,
+                    saved=self._account.restored(name, mounted.found.meta),
+                    size=mounted.got.bytes,
+                    requests=mounted.got.requests,
+                )
+
     async def _saved(self, backend: Backend, mounted: _Mounted, home: Path) -> Saved:
         note = await to_thread.run_sync(Base.read, home)
         base, seen = mounted.found, {}
@@ -226,7 +287,7 @@ class Travelling:
             kind_of(mounted.volume),
             base,
             {"": home / "data"},
-            meta={"volume": mounted.volume.key},
+            meta=self._meta(mounted, base),
             seen=seen,
             exact=True,
         )
