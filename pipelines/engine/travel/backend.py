@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 
 from pipelines.caches import generation, policy, restoring, saving
-from pipelines.caches.errors import CacheError, Missing, OverBudget
+from pipelines.caches.errors import CacheError, Missing, OverBudget, Untrusted
 from pipelines.caches.generation import Generation
 from pipelines.caches.heads import Heads
 from pipelines.caches.limits import DEFAULT
@@ -59,11 +59,11 @@ class Change:
 
 @dataclass(slots=True)
 class Backend:
-    """Heads and generations of one backend."""
+    """Heads and generations of one backend; `writes` says whether this run may publish any."""
 
     transport: Transport
     heads: Heads
-    rules: Rules
+    writes: bool
     budget: float
 
     @classmethod
@@ -89,7 +89,8 @@ class Backend:
                 transport, rules.reads, rules.writes, signer=signer, verifier=verifier,
                 memory=memory,
             )  # fmt: skip
-            return cls(transport, heads, rules, settings.budget)
+            signs = signer is not None or not (verifier or settings.sign)
+            return cls(transport, heads, rules.writes is not None and signs, settings.budget)
 
         return await _told(f"opening {url}", connect)
 
@@ -102,6 +103,8 @@ class Backend:
 
         async def read() -> Generation | None:
             found = await self.heads.find(key)
+            if found is None and self.heads.refused:
+                raise Untrusted(self.heads.refused[-1])
             if found is None:
                 return None
             return await generation.load(self.transport, found.generation)

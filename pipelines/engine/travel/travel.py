@@ -210,7 +210,7 @@ class Travel:
 
     async def finish(self) -> None:
         """Save what is new, tell what came of it all, close. Bounded by the budget."""
-        if not self._stopped and self._settings.saves and self._rules.writes is not None:
+        if not self._stopped and self._settings.saves:
             budget = self._settings.budget
             self._tell("saving", "", budget=budget)
             with suppress(Cancelled):
@@ -239,6 +239,9 @@ class Travel:
             backend = await self._reached()
         except Unusable as exc:
             self.warn(str(exc))
+            return
+        if not backend.writes:
+            self._tell("unsaved", "", why=self._rules.why)
             return
         for cache, save in self._saving.jobs(backend, self._results):
             try:
