@@ -19,14 +19,14 @@ import anyio.from_thread
 
 from pipelines._errors import SourceError, UsageError
 from pipelines.caches.errors import CacheError, Damaged
-from pipelines.caches.generation import Generation, load
+from pipelines.caches.generation import Generation
 from pipelines.caches.ledger import Did, Entry, Ledger
 from pipelines.caches.merging import unite
 from pipelines.caches.restoring import Restored, restore
 from pipelines.caches.saving import Saved, save
 from pipelines.caches.seen import Seen
 from pipelines.cli.cache import size
-from pipelines.cli.remote import Remote, opened
+from pipelines.cli.remote import Remote, newest, opened
 from pipelines.engine.op import CacheVolume
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.store.volumes import Volumes, identity
@@ -89,12 +89,12 @@ async def _save(remote: Remote, options: argparse.Namespace) -> int:
 
 async def _restore(remote: Remote, options: argparse.Namespace) -> int:
     key = _key(options)
-    found = await remote.heads.find(key)
-    if found is None:
+    stands = await newest(remote, key)
+    if stands is None:
         scopes = ", ".join(remote.rules.reads)
         _say(options, {"restored": False}, f"nothing is filed under {options.key} in {scopes}")
         return 1 if options.must else 0
-    generation = await load(remote.transport, found.generation)
+    found, generation = stands
     path, done = await _into(remote, generation, options)
     _remember(remote.store, path, done.seen)
     _note(remote, options, "restored", done)
@@ -157,8 +157,8 @@ def _key(options: argparse.Namespace) -> str:
 async def _newest(remote: Remote, key: str) -> Generation | None:
     """Give what a save can build on; what can not be read is nothing to build on."""
     with suppress(CacheError):
-        if (found := await remote.heads.find(key)) is not None:
-            return await load(remote.transport, found.generation)
+        if (stands := await newest(remote, key)) is not None:
+            return stands[1]
     return None
 
 

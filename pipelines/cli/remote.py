@@ -10,12 +10,14 @@ from pathlib import Path
 from pipelines._errors import CacheIntegrityError, InfrastructureError, UsageError
 from pipelines._session import caches
 from pipelines.caches.errors import CacheError, Damaged, TooNew, Untrusted
-from pipelines.caches.heads import Heads
+from pipelines.caches.generation import Generation, load
+from pipelines.caches.heads import Found, Heads
+from pipelines.caches.merging import merge
 from pipelines.caches.metered import Metered
 from pipelines.caches.settings import Settings, SettingsError, resolve
 from pipelines.caches.signals import Rules, event, rules
 
-__all__ = ["Remote", "opened"]
+__all__ = ["Remote", "newest", "opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,16 @@ async def opened(url: str = "") -> AsyncIterator[Remote]:
         await remote.transport.aclose()
         for text in remote.heads.refused:
             sys.stderr.write(f"warning: {text}\n")
+
+
+async def newest(remote: Remote, key: str) -> tuple[Found, Generation] | None:
+    """Give what stands under a key; what several savers left beside each other is united."""
+    if (found := await remote.heads.find(key)) is None:
+        return None
+    generation = await load(remote.transport, found.generation)
+    for other in found.others:
+        generation = merge(generation, await load(remote.transport, other))
+    return found, generation
 
 
 def _made(settings: Settings | None, environ: dict[str, str]) -> Remote:

@@ -20,12 +20,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 
+from pipelines.caches.arrivals import arrived
+
 __all__ = ["Anchored"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 INCOMING = ".incoming"
+_PIECE = 4 << 20
 _STALE = 24 * 3600.0  # seconds after which a writer that left a file behind is surely dead
 # What file systems say that have no files without names, no links, or a kernel without the flag.
 _UNABLE = frozenset(
@@ -70,8 +73,9 @@ class Anchored:
             size = os.fstat(fd).st_size
             wanted = max(0, min(length, size - start))
             pieces = []
-            while wanted and (piece := os.pread(fd, wanted, start)):
+            while wanted and (piece := os.pread(fd, min(wanted, _PIECE), start)):
                 pieces.append(piece)
+                arrived(len(piece))
                 start += len(piece)
                 wanted -= len(piece)
             return b"".join(pieces), size

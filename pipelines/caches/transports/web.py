@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import httpx
 
+from pipelines.caches.arrivals import arrived
 from pipelines.caches.errors import Unavailable
 from pipelines.caches.faults import first
 from pipelines.caches.transports.patience import Attempts, Patience
@@ -149,6 +150,7 @@ async def _body(response: httpx.Response, limit: int) -> bytes:
     async for piece in response.aiter_raw():
         pieces.append(piece)
         size += len(piece)
+        arrived(len(piece))
         if size >= limit:
             break
     return b"".join(pieces)[:limit]

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from pipelines.caches.arrivals import listening
 from pipelines.caches.errors import Conflict, Damaged, Missing
 from pipelines.caches.transport import HEAD_LIMIT
 
@@ -27,6 +28,13 @@ class Conformance:
         assert await transport.read("packs/ab01", 3, 4) == b"3456"
         assert await transport.read("packs/ab01", 7) == b"789"
         assert await transport.read("packs/ab01", 8, 100) == b"89"
+
+    async def test_bytes_are_told_while_they_arrive(self, transport):
+        told = []
+        await transport.write("packs/ab01", b"x" * 100_000)
+        with listening(told.append):
+            await transport.read("packs/ab01", 10, 90_000)
+        assert sum(told) >= 90_000
 
     async def test_what_is_there_is_not_sent_again(self, transport):
         assert await transport.write("packs/ab01", b"once")
