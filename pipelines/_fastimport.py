@@ -11,6 +11,9 @@ first query:
    for. `dagger.telemetry`, which drags in the OpenTelemetry SDK, is loaded on first use.
 3. The garbage collector scans the hundreds of thousands of objects that an import creates.
 
+And one thing makes every call slow: the SDK makes a converter of JSON for each step of a chain, of
+which all but the last are never used for more than their arguments. These share one.
+
 Everything is put back afterwards. If the SDK or beartype look different from what is expected here,
 the plain import is used: slower, never wrong.
 """
@@ -67,6 +70,8 @@ def _import_quickly() -> types.ModuleType:
             module = importlib.import_module("dagger")
     finally:
         beartype.beartype = real
+    core: Any = sys.modules["dagger.client._core"]
+    core.make_converter = functools.partial(_Converter, core.make_converter)
     module.__dict__["__getattr__"] = functools.partial(_optional_name, module)
     return module
 
@@ -92,6 +97,39 @@ def _postponing(real: Any, beartype_object: Any) -> Callable[..., Any]:
         return decorate
 
     return beartype
+
+
+class _Converter:
+    """A converter that is made when it is needed, one for all where no context is.
+
+    `make(context)` is the SDK's own. Only objects in lists get the context of their chain;
+    arguments and plain answers are the same for all.
+    """
+
+    __slots__ = ("_context", "_make")
+    _shared: Any = None
+
+    def __init__(self, make: Callable[[Any], Any], context: Any) -> None:
+        self._make, self._context = make, context
+
+    def unstructure(self, *arguments: Any, **options: Any) -> Any:
+        return self._common().unstructure(*arguments, **options)
+
+    def structure(self, value: Any, kind: Any) -> Any:
+        plain = isinstance(kind, type) and issubclass(kind, str | bool | int)
+        converter = self._common() if plain else self._its_own()
+        return converter.structure(value, kind)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._its_own(), name)
+
+    def _common(self) -> Any:
+        if _Converter._shared is None:
+            _Converter._shared = self._make(None)
+        return _Converter._shared
+
+    def _its_own(self) -> Any:
+        return self._make(self._context)
 
 
 def _is_plain(cls: type) -> bool:

@@ -74,3 +74,25 @@ def test_the_public_names_are_those_of_the_plain_import():
 
 def test_beartype_itself_is_as_before():
     assert said("import beartype; print(beartype.beartype.__module__)").startswith("beartype")
+
+
+def test_chains_share_a_converter_and_lists_of_objects_have_their_own():
+    program = """
+from dagger.client import _core
+made = []
+class Connection: pass
+chain = dagger.dag.container()._ctx
+real = type(chain.converter)
+make = chain.converter._make
+def counted(context):
+    made.append(context)
+    return make(context)
+_core.make_converter = lambda context: real(counted, context)
+one = dagger.dag.container().with_env_variable("a", "b")
+one = one.with_exec(["true"], expect=dagger.ReturnType.ANY)
+value = one._ctx.converter.structure("x", str)
+print(made, one._ctx.selections[-1].args["expect"], value, end=" ")
+one._ctx.converter.structure([{"name": "a", "value": "b"}], list[dagger.EnvVariable])
+print(made[-1] is one._ctx)
+"""
+    assert said(program) == "[None] ANY x True"

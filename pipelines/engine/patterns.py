@@ -103,7 +103,7 @@ class Rules:
 class _Run:
     """Patterns of one sign, with the common shapes in sets and the rest in one expression."""
 
-    __slots__ = ("_endings", "_heads", "_literals", "_names", "_reach", "_rest")
+    __slots__ = ("_above", "_endings", "_heads", "_literals", "_names", "_reach", "_rest")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         literals, names, endings, rest = set(), set(), [], []
@@ -120,7 +120,8 @@ class _Run:
         self._literals, self._names, self._endings = literals, names, tuple(endings)
         self._heads = {literal.partition(_SLASH)[0] for literal in literals}
         self._rest = _compile([_moby(p) + "(?:/.*)?" for p in rest])
-        self._reach = _compile([_reach(p) for p in patterns])
+        self._above = {above for literal in literals for above in _upward(literal)}
+        self._reach = _compile([_reach(p) for p in patterns if p not in literals])
 
     def matches(self, path: str) -> bool:
         """Tell whether a pattern matches the path or a directory above it."""
@@ -140,6 +141,10 @@ class _Run:
 
     def reaches(self, directory: str) -> bool:
         """Tell whether a pattern can match something below a directory."""
+        if directory in self._above:
+            return True
+        if self._heads and any(at in self._literals for at in _upward(directory)):
+            return True
         return self._reach is not None and self._reach(directory) is not None
 
 

@@ -131,3 +131,11 @@ def test_pruning_keeps_what_filtering_everything_keeps(
 @given(PATTERNS, PATHS)
 def test_what_matches_a_parent_matches_below(pattern: str, path: str) -> None:
     assert not decided([pattern], path) or decided([pattern], path + "/z")
+
+
+def test_plain_paths_are_looked_for_where_they_are_and_nowhere_else() -> None:
+    matcher = Matcher(["a/b/c.go", "d"])
+    verdicts = {p: matcher.verdict(p, is_dir=True) for p in ("a", "a/b", "a/x", "b", "d", "d/e")}
+    assert verdicts == {
+        "a": "descend", "a/b": "descend", "a/x": "skip", "b": "skip", "d": "keep", "d/e": "keep",
+    }  # fmt: skip

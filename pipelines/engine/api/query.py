@@ -34,6 +34,8 @@ from pipelines.engine.scrub import Hidden
 __all__ = ["answer"]
 
 _SDK_INTROSPECTION = re.compile(r"\s*query\s+IntrospectionQuery\b")
+# Types of which every field is something that the object holds (`values.fields_of`).
+_PLAIN = {"SearchResult", "SearchSubmatch", "EnvVariable", "Label", "Port", "Stat"}
 _JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 Path = tuple[str | int, ...]
@@ -129,12 +131,20 @@ class _Walk:
             found = await self._resolve(value, selection, path, [key])
             texts[key] = await self._write(found, selection, (*path, key))
 
-        try:
-            async with anyio.create_task_group() as siblings:
-                for key, selection in fields.items():
-                    siblings.start_soon(one, key, selection)
-        except BaseExceptionGroup as group:
-            raise _leaf(group) from None
+        forces = []
+        for key, selection in fields.items():
+            if _is_at_hand(value, selection.name):
+                # Lists have thousands of these: no sibling is started for one.
+                await one(key, selection)
+            else:
+                forces.append((key, selection))
+        if forces:
+            try:
+                async with anyio.create_task_group() as siblings:
+                    for key, selection in forces:
+                        siblings.start_soon(one, key, selection)
+            except BaseExceptionGroup as group:
+                raise _leaf(group) from None
         return "{" + ",".join(f'"{key}":{text}' for key, text in texts.items()) + "}"
 
     async def _write(self, found: Any, selection: Selection, path: Path) -> str:
@@ -228,6 +238,11 @@ class _Walk:
             if condition is (name == "skip"):
                 return False
         return True
+
+
+def _is_at_hand(value: Node, name: str) -> bool:
+    """Tell whether a field is a plain value that its object has: nothing is asked for it."""
+    return value.TYPE in _PLAIN and name in FIELDS[value.TYPE]
 
 
 def _merged(one: Selection, other: Selection) -> Selection:

@@ -230,3 +230,9 @@ def test_other_introspection_is_answered_from_the_same_document(asked):
 def test_graphql_core_builds_a_schema_from_selected_introspection(asked):
     query = get_introspection_query(descriptions=False).replace("IntrospectionQuery", "Mine")
     assert "withExec" in build_client_schema(asked(query)["data"]).type_map["Container"].fields
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_field_that_is_refused_leaves_no_sibling_waiting(refused):
+    error = refused('{directory{entries glob(pattern:"*") nope}}')
+    assert error["path"] == ["directory", "nope"]
