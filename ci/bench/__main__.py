@@ -31,6 +31,7 @@ GROUPS = (
     "dockerfile",
     "policy",
     "ledger",
+    "packs",
     "crane",
     "buildx",
     "podinfo",
@@ -75,7 +76,7 @@ def _groups(
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
-            elif name in {"policy", "ledger"}:
+            elif name in {"policy", "ledger", "packs"}:
                 _caches(report, name, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
@@ -93,10 +94,10 @@ def _caches(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
     if shutil.which("go") is None:
         report.skip(name, "no `go` on PATH: there is nothing to build")
         return
-    from ci.bench import ledger, policy
+    from ci.bench import ledger, packs, policy
 
-    module = policy if name == "policy" else ledger
-    module.measure(report, scratch, quick=quick)
+    modules = {"policy": policy, "ledger": ledger, "packs": packs}
+    modules[name].measure(report, scratch, quick=quick)
 
 
 def _engines(report: Report, scratch: Path) -> list[Engine]:

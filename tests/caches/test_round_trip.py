@@ -2,13 +2,23 @@
 
 import os
 import random
+import stat
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipelines.caches.credentials import suspicion
+from pipelines.caches.cutting import cut
 from pipelines.caches.generation import Generation, load
+from pipelines.caches.habits import PLAIN
 from pipelines.caches.restoring import Restored, restore
 from pipelines.caches.saving import save
+from pipelines.caches.scan import Keep, scan
 from tests.caches.memory import Memory
 from tests.caches.trees import describe, fill
 
@@ -132,3 +142,115 @@ async def test_equal_trees_have_equal_digests_and_write_equal_packs(tmp_path):
     again = await saved(other, tmp_path / "two")
     assert again.trees == generation.trees
     assert memory.names("packs/") == other.names("packs/")
+
+
+NAMES = st.binary(min_size=1, max_size=12).filter(
+    lambda name: not {0, 47} & set(name) and name not in (b".", b"..") and not suspicion(name)
+)
+# How contents are made: the size of noise, or of zeros if negative.
+CONTENTS = st.sampled_from([0, 1, 3, 40, 65_535, 65_536, 65_537, 300_000, -65_536, -600_000])
+LEAVES = st.one_of(
+    st.tuples(st.just("file"), CONTENTS, st.sampled_from([0o644, 0o600, 0o755, 0o444, 0o1666])),
+    st.tuples(st.just("link"), NAMES, st.just(0)),
+    st.tuples(st.just("hard"), st.just(9), st.just(0)),
+)
+TREES = st.recursive(
+    st.dictionaries(NAMES, LEAVES, max_size=5),
+    lambda inner: st.dictionaries(NAMES, st.one_of(LEAVES, inner), max_size=5),
+    max_leaves=20,
+)
+
+
+def grow(root: bytes, tree: dict, times: random.Random) -> None:
+    """Make a tree on disk; a hard link is one to the last file that was made."""
+    last = None
+    for name, what in tree.items():
+        path = os.path.join(root, name)
+        when = times.randrange(-(2**31) * 10**9, 2**33 * 10**9)
+        if isinstance(what, dict):
+            os.mkdir(path)
+            grow(path, what, times)
+        elif what[0] == "link":
+            os.symlink(what[1], path)
+        elif what[0] == "hard" and last is not None:
+            os.link(last, path)
+        else:
+            with open(path, "wb") as held:
+                held.write(NOISE[: what[1]] if what[1] > 0 else bytes(-what[1]))
+            os.chmod(path, what[2] or 0o640)
+            last = path
+        os.utime(path, ns=(0, when), follow_symlinks=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(TREES, st.integers(0, 99))
+def test_any_tree_comes_back_and_once_more(tree, seed):
+    async def there_and_back(top: Path) -> None:
+        memory, root = Memory(), top / "from"
+        root.mkdir()
+        grow(os.fsencode(root), tree, random.Random(seed))
+        generation = await saved(memory, root, habit=PLAIN)
+        first = await back(memory, generation, top / "to")
+        assert describe(top / "to") == describe(root)
+        memory.requests.clear()
+        again = await saved(memory, top / "to", generation, seen={"": first.seen})
+        assert again.trees == generation.trees
+        assert not memory.count("write", "packs/")
+
+    with tempfile.TemporaryDirectory() as top:
+        anyio.run(there_and_back, Path(top))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="owners need root")
+async def test_layers_come_back_with_owners_attributes_and_whiteouts(tmp_path):
+    root = fill(tmp_path / "from", {"d/a": b"1", "large": NOISE})
+    os.chown(root / "d/a", 12, 34)
+    os.chown(root / "d", 5, 6)
+    os.chmod(root / "large", 0o4755)
+    os.mknod(root / "gone", stat.S_IFCHR | 0o000, 0)
+    os.symlink("x", root / "link")
+    os.chown(root / "link", 7, 8, follow_symlinks=False)
+    os.setxattr(root / "d", "user.overlay.opaque", b"y")
+    os.setxattr(root / "d/a", "user.a", b"\0\xff")
+    memory = Memory()
+    made, _ = await save(memory, None, {"1": root}, kind="results", exact=True)
+    (tmp_path / "to").mkdir()
+    generation = await load(memory, made.digest)
+    await restore(memory, generation, "1", tmp_path / "to", exact=True)
+    assert describe(tmp_path / "to") == describe(root)
+    for name in ("d", "d/a", "large", "gone", "link"):
+        one, two = os.lstat(root / name), os.lstat(tmp_path / "to" / name)
+        assert (one.st_uid, one.st_gid, one.st_rdev) == (two.st_uid, two.st_gid, two.st_rdev)
+    assert os.getxattr(tmp_path / "to/d", "user.overlay.opaque") == b"y"
+    assert os.getxattr(tmp_path / "to/d/a", "user.a") == b"\0\xff"
+
+
+async def test_pipes_and_sockets_are_passed_over_and_said(tmp_path):
+    root = fill(tmp_path / "from", {"a": b"1"})
+    os.mkfifo(root / "pipe")
+    memory = Memory()
+    _, done = await save(memory, None, {"": root}, kind="build")
+    assert done.skipped == (("pipe", "neither a file, a directory nor a link"),)
+
+
+async def test_what_changes_while_it_is_saved_is_read_again_or_left_out(tmp_path):
+    root = fill(tmp_path / "from", {"a": b"1", "b": b"2"})
+    found = scan(root, Keep())
+    (root / "a").write_bytes(b"other")
+    held = os.open(root, os.O_RDONLY)
+    rows = {row.path: row for row in found.rows}
+    assert b"".join(p.content for p in cut(rows[b"a"], held, ())) == b"other"
+    assert rows[b"a"].size == 5
+    os.close(held)
+
+
+async def test_an_unchanged_file_is_not_read_again(tmp_path):
+    root = fill(tmp_path / "from", {f"{i}": b"%d" % i for i in range(50)})
+    memory = Memory()
+    first, done = await save(memory, None, {"": root}, kind="build")
+    seen = replace(done.seen[""], taken=done.seen[""].taken + 10**9)
+    fill(root, {"7": b"seven"})
+    second, done = await save(memory, first, {"": root}, kind="build", seen={"": seen})
+    assert done.read == 1
+    assert done.bytes < 6000
+    assert [e.digest for e in second.entries()] != [e.digest for e in first.entries()]
