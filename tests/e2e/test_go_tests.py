@@ -8,13 +8,13 @@ import json
 import shutil
 import subprocess
 import sys
-from xml.etree import ElementTree as ET
 
 import anyio
 import pytest
 
 from pipelines import Shard, UsageError, connect, go
 from pipelines._session import environment
+from tests.go.schema import validated
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
@@ -84,7 +84,7 @@ async def reported(source, *packages, **options):
 def cases(files):
     return {
         f"{c.get('classname')}.{c.get('name')}"
-        for c in ET.fromstring(files["junit.xml"]).iter("testcase")
+        for c in validated(files["junit.xml"]).iter("testcase")
     }
 
 
@@ -155,7 +155,7 @@ async def test_a_package_that_takes_too_long_is_timed_out_and_the_others_go_on(s
     files, failure = await reported(source, timeout={"...": 60, "./slow": 0.2})
     assert "example.com/m/slow TestSlow\n    timed out after 200ms" in str(failure)
     assert len(cases(files)) == 3
-    root = ET.fromstring(files["junit.xml"])
+    root = validated(files["junit.xml"])
     assert (root.get("tests"), root.get("failures")) == ("3", "1")
     assert root.find(".//failure").get("message") == "timed out after 200ms"
 

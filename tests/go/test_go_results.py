@@ -4,9 +4,12 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.go._junit import junit
 from pipelines.go._results import KEPT, Place, parse
+from tests.go.schema import validated
 
 M = "example.com/m"
 
@@ -118,6 +121,7 @@ def test_junit_has_every_kind_of_end():
         ("TestP", "pass", ""),
     ]
     text = junit(results(ended(f"{M}/sub", "fail", *tests), ended(f"{M}/x", "fail", output=["!"])))
+    validated(text)
     root = ET.fromstring(text)
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("4", "1", "1")
     found = cases(text)
@@ -131,5 +135,36 @@ def test_junit_has_every_kind_of_end():
 def test_junit_of_flaky_tests_is_no_failure():
     first = results(ended(M, "fail", ("TestA", "fail", "")))
     text = junit(first.merged(results(ended(M, "pass", ("TestA", "pass", "")))))
+    validated(text)
     assert ET.fromstring(text).get("failures") == "0"
     assert cases(text)["TestA"].find("flakyFailure") is not None
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1), st.sampled_from(["pass", "fail", "skip", ""]), st.text()),
+        unique_by=lambda test: test[0],
+    ),
+    st.sampled_from(["pass", "fail", "skip"]),
+    st.text(),
+)
+def test_whatever_tests_are_called_and_print_junit_is_valid(tests, end, output):
+    assert len(validated(junit(results(ended(M, end, *tests, output=[output]))))) <= 1
+
+
+LATE = "panic: test timed out after 2m0s\n\trunning tests:\n\t\tTestB (1s)\n"
+
+
+def test_tests_that_a_limit_ended_say_so_and_those_that_had_ended_do_not():
+    tests = [("TestA", "pass", ""), ("TestB", "", LATE), ("TestC", "", "")]
+    found = results(ended(M, "fail", *tests))
+    reasons = [test.reason for test in found.packages[0].tests]
+    assert reasons == ["", "timed out after 2m0s", "timed out after 2m0s"]
+    root = validated(junit(found))
+    assert {e.get("message") for e in root.iter("failure")} == {"timed out after 2m0s"}
+
+
+def test_what_was_left_out_before_is_counted():
+    line = {"Action": "output", "Package": M, "Test": "TestA", "Output": "[…]\n", "LeftOut": 10**9}
+    found = results(events(("run", M, "TestA")), [json.dumps(line)], events(("fail", M, "TestA")))
+    assert "[1000000000 characters left out]" in found.packages[0].tests[0].output
