@@ -45,7 +45,7 @@ def main(url: str, many: int, directory: Path) -> int:
             try:
                 anyio.run(save_own, url, str(number), directory)
                 code = 0
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - told, and the child ends here
                 traceback.print_exc()
             finally:
                 os._exit(code)
