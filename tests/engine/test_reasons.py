@@ -18,7 +18,7 @@ from pipelines.engine.op import (
 )
 from pipelines.engine.reasons import family, portrait, reasons
 from pipelines.engine.result import Ran, Snapshot
-from pipelines.engine.store.portraits import KEPT, Portraits
+from pipelines.engine.store.portraits import EACH, KEPT, Portraits
 from pipelines.engine.tree import Entry, Tree
 
 IMAGE = Rootfs("sha256:" + "a" * 64, "linux/amd64", "golang:1.26")
@@ -129,13 +129,29 @@ def test_no_value_of_a_secret_or_volatile_variable_is_in_a_portrait():
 
 def test_portraits_are_kept_newest_first_and_bounded(tmp_path):
     kept = Portraits(tmp_path)
-    for number in range(KEPT + 3):
+    for number in range(EACH + 3):
         made = drawn(source=tree(a_go=f"{number % 10}"), root=(f"r{number}",))
         kept.put(family(EXEC), made, kept.of(family(EXEC)))
     found = kept.of(family(EXEC))
-    assert [row["root"] for row in found[:2]] == [[f"r{KEPT + 2}"], [f"r{KEPT + 1}"]]
-    assert len(found) == KEPT
+    assert [row["root"] for row in found[:2]] == [[f"r{EACH + 2}"], [f"r{EACH + 1}"]]
+    assert len(found) == EACH
     assert found[0]["mounts"] == made["mounts"]
+
+
+def test_the_cells_of_a_large_matrix_do_not_push_one_another_out(tmp_path):
+    kept = Portraits(tmp_path)
+    cells = [drawn(replace(EXEC, env=(("GOOS", str(n)),))) for n in range(60)]
+    for change in "12":
+        for cell in cells:
+            made = {**cell, "root": [change]}
+            kept.put(family(EXEC), made, kept.of(family(EXEC)))
+    found = kept.of(family(EXEC))
+    assert {row["environment"]["GOOS"] for row in found} == {str(n) for n in range(60)}
+    assert len(found) == 120
+    for number in range(20):
+        made = drawn(replace(EXEC, env=(("GOOS", f"more {number}"),)))
+        kept.put(family(EXEC), made, kept.of(family(EXEC)))
+    assert len(kept.of(family(EXEC))) == KEPT
 
 
 def test_an_equal_portrait_replaces_the_one_before(tmp_path):

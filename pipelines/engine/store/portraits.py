@@ -3,16 +3,19 @@
 One note a family, newest first; what several of them mount is kept once.
 """
 
+import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pipelines.engine.digest import Digest
 from pipelines.engine.store.notes import Notes
 
-__all__ = ["KEPT", "Portraits"]
+__all__ = ["EACH", "KEPT", "Portraits"]
 
-KEPT = 32  # portraits of one family: the cells of a matrix, on a few branches
+EACH = 8  # portraits of one command with its variables: a few branches
+KEPT = 128  # of one family: the cells of a matrix
 _FAMILIES = 512
 
 
@@ -34,10 +37,22 @@ class Portraits:
         """Keep a portrait before `others` of its family; it replaces one that is equal."""
         drawn = _drawing(portrait)
         rows = [{**portrait, "at": time.time()}]
-        rows += [row for row in others if _drawing(row) != drawn][: KEPT - 1]
+        rows += [row for row in others if _drawing(row) != drawn]
+        rows = _few_of_each(rows)[:KEPT]
         files: dict[str, Any] = {}
         thin = [_without(row, files) for row in rows]
         self._notes.put(family.hex, {"rows": thin, "files": files})
+
+
+def _few_of_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out old ones, cell by cell: a large matrix must not push out its own first cells."""
+    kept, seen = [], Counter[str]()
+    for row in rows:
+        cell = json.dumps([row["command"], row["environment"]], sort_keys=True)
+        seen[cell] += 1
+        if seen[cell] <= EACH:
+            kept.append(row)
+    return kept
 
 
 def _without(portrait: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
