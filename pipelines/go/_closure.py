@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pipelines.go._constraints import Tags, evaluate, named_for
 from pipelines.go._survey import GoFile, Survey
 
-__all__ = ["Inputs", "closure"]
+__all__ = ["Inputs", "closure", "everything"]
 
 _BESIDE = (
     ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90",
@@ -41,10 +41,15 @@ _NOTHING = GoFile()
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Paths below the source; `whole` says why every path is one, "" if not."""
+    """Paths below the source; `whole` says why every path is one, "" if not.
+
+    `beyond` says what tests may read outside of their own module, "" for nothing: Go's own test
+    cache looks at no file there, so it can not be trusted (`go help test`).
+    """
 
     paths: tuple[str, ...] = ()
     whole: str = ""
+    beyond: str = ""
 
 
 class _Whole(Exception):
@@ -69,7 +74,7 @@ def closure(
         tests: Whether they are tested, not built.
     """
     try:
-        found = _Closure(survey, tags, tests=tests)
+        found = _Closure(survey, tags, module, tests=tests)
         roots = dict.fromkeys(_roots(survey, packages, module))
         found.tested(roots)
         for root in roots:
@@ -78,8 +83,14 @@ def closure(
         if tests:
             found.beside()
     except _Whole as all_of_it:
-        return Inputs(whole=str(all_of_it))
-    return Inputs(tuple(sorted(found.paths | _always(survey))))
+        return everything(str(all_of_it), survey, module, tests=tests)
+    return Inputs(tuple(sorted(found.paths | _always(survey))), beyond=found.beyond)
+
+
+def everything(why: str, survey: Survey | None, module: str, *, tests: bool) -> Inputs:
+    """Give the whole source, with the reason."""
+    alone = survey is not None and "go.work" not in survey.names and module == "."
+    return Inputs(whole=why, beyond=why if tests and not alone else "")
 
 
 def _always(survey: Survey) -> set[str]:
@@ -155,7 +166,7 @@ def _local(survey: Survey, path: str) -> Iterator[str]:
 class _Closure:
     """Follows imports; `paths` are the inputs so far."""
 
-    def __init__(self, survey: Survey, tags: Tags, *, tests: bool) -> None:
+    def __init__(self, survey: Survey, tags: Tags, module: str, *, tests: bool) -> None:
         known = {place for places in survey.modules.values() for place in places}
         for name in survey.names:
             above, _, base = name.rpartition("/")
@@ -164,7 +175,9 @@ class _Closure:
         if not known:
             raise _Whole("no module of the source is known")
         self.paths: set[str] = set()
+        self.beyond = ""
         self._survey = survey
+        self._module = module
         self._tags = tags
         self._tests = tests
         self._seen: set[str] = set()
@@ -274,14 +287,24 @@ class _Closure:
                 raise _Whole(f"{path} names {upward!r}")
             fixed = re.split(r"[*?\[%$\\]", upward)[0]
             for place in places:
-                self._up(path, posixpath.join(place, fixed if fixed == upward else _above(fixed)))
+                self._up(path, place, fixed if fixed == upward else _above(fixed))
 
-    def _up(self, path: str, led: str) -> None:
-        at = posixpath.normpath(led)
+    def _up(self, path: str, place: str, upward: str) -> None:
+        at = posixpath.normpath(posixpath.join(place, upward))
         if at == ".":
             raise _Whole(f"{path} names all that is around it")
-        if at != ".." and not at.startswith("../"):  # nothing of the source is out there
-            self._tree(at)
+        if at == ".." or at.startswith("../"):
+            return  # nothing of the source is out there
+        self._tree(at)
+        if not _below(at, self._home(place)):
+            self.beyond = self.beyond or f"{path} names {upward!r}"
+
+    def _home(self, place: str) -> str:
+        """Find the directory of the module that the tests of a package are of."""
+        if "go.work" not in self._names:
+            return self._module
+        above = [place, *_parents(f"{place}/")]
+        return next((at for at in above if posixpath.join(at, "go.mod") in self._names), ".")
 
 
 def _above(path: str) -> str:

@@ -8,6 +8,7 @@ from pipelines._dagger import dagger, knowing_its_id
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines._spans import note
+from pipelines.go._closure import Inputs
 from pipelines.go._env import env
 from pipelines.go._inputs import inputs as input_set
 from pipelines.go._inputs import narrowed
@@ -16,7 +17,7 @@ from pipelines.go._project import inspect
 from pipelines.go._target import OUT, go_build, ldflags_with
 from pipelines.go._zig import Zig
 
-__all__ = ["Setup", "build", "part_of"]
+__all__ = ["Setup", "build", "inputs_of", "part_of"]
 
 
 class Setup(TypedDict, total=False):
@@ -93,6 +94,22 @@ async def part_of(  # noqa: PLR0917
     flags: Sequence[str] = (),
 ) -> dagger.Directory:
     """Give the part of the source that a command can read."""
+    found = await inputs_of(source, platform, packages, tags, more, setup, tests=tests, flags=flags)
+    return await narrowed(source, found, more)
+
+
+async def inputs_of(  # noqa: PLR0917
+    source: dagger.Directory,
+    platform: Platform | None,
+    packages: Sequence[str],
+    tags: Sequence[str],
+    more: Sequence[str],
+    setup: Setup,
+    *,
+    tests: bool = False,
+    flags: Sequence[str] = (),
+) -> Inputs:
+    """Find what a command can read, and say so in the report of the run."""
     module = setup.get("module", ".")
     project = await inspect(source, module)
     # The Go of another image is not known.
@@ -113,4 +130,4 @@ async def part_of(  # noqa: PLR0917
     what = f"go {'test' if tests else 'build'} {' '.join(packages or ('.',))}"
     name = f"{what} for {platform}" if platform else what
     note(inputs=name, whole=found.whole, paths=[*found.paths, *more])
-    return await narrowed(source, found, more)
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pipelines._dagger import dagger
 from pipelines._memo import once
 from pipelines._platform import Platform
-from pipelines.go._closure import Inputs, closure
+from pipelines.go._closure import Inputs, closure, everything
 from pipelines.go._constraints import Tags
 from pipelines.go._survey import survey
 
@@ -44,15 +44,18 @@ async def inputs(
     In doubt more: `whole` says why if every file of the source has to count as read, which is so
     too where the engine can not search, and where `more` has `**`.
     """
-    if "**" in more:
+    if "**" in more and not tests:
         return Inputs(whole="it was asked for")
-    for flag in flags:
-        if flag.replace("--", "-", 1).startswith(_ELSEWHERE):
-            return Inputs(whole=f"the flag {flag} may name files")
     try:
         found = await survey(await once(source, "go whole source", lambda: whole_source(source)))
     except dagger.QueryError as exc:
-        return Inputs(whole=f"this engine can not search the source: {exc}")
+        why = f"this engine can not search the source: {exc}"
+        return everything(why, None, module, tests=tests)
+    if "**" in more:
+        return everything("it was asked for", found, module, tests=tests)
+    for flag in flags:
+        if flag.replace("--", "-", 1).startswith(_ELSEWHERE):
+            return everything(f"the flag {flag} may name files", found, module, tests=tests)
     known = Tags.of(platform, version, cgo=cgo, race=race, chosen=tuple(tags))
     return closure(found, known, packages or (".",), module=module, tests=tests)
 

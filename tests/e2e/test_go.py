@@ -119,9 +119,9 @@ func TestReads(t *testing.T) {
 """
 
 
-async def tested(source):
+async def tested(source, **options):
     async with connect(engine="embedded") as dag:
-        return await go.test(dag.host().directory(str(source)))
+        return await go.test(dag.host().directory(str(source)), **options)
 
 
 async def test_go_keeps_the_results_of_tests_that_read_files_in_a_fresh_checkout(source, tmp_path):
@@ -149,6 +149,42 @@ async def test_go_runs_a_test_again_when_what_it_read_changed_in_place(source):
     (source / "testdata/word").write_text("jello")  # of the same size
     with pytest.raises(dagger.ExecError):
         await tested(source)
+
+
+async def test_go_runs_a_test_again_when_two_files_of_one_size_changed_places(source):
+    (source / "testdata").mkdir()
+    (source / "testdata/word").write_text("hello")
+    (source / "testdata/other").write_text("jello")
+    (source / "reads_test.go").write_text(READS % "hello")
+    await tested(source)
+    await anyio.sleep(2.1)
+    (source / "one-more.txt").write_text("")
+    await tested(source)
+    (source / "testdata/word").write_text("jello")
+    (source / "testdata/other").write_text("hello")
+    with pytest.raises(dagger.ExecError):
+        await tested(source)
+
+
+async def test_a_file_outside_of_the_module_that_tests_read_is_no_blind_spot(source):
+    (tools := source / "tools").mkdir()
+    (tools / "go.mod").write_text((source / "go.mod").read_text().replace("/tiny", "/tools"))
+    text = (
+        (READS % "hello")
+        .replace("testdata/word", "../word")
+        .replace("package main", "package tools")
+    )
+    (tools / "reads_test.go").write_text(text)
+    (tools / "testdata").mkdir()
+    (tools / "testdata/x").write_text("")
+    (source / "word").write_text("hello")
+    await tested(source, module="tools")
+    await anyio.sleep(2.1)
+    (tools / "testdata/y").write_text("")
+    await tested(source, module="tools")
+    (source / "word").write_text("other")
+    with pytest.raises(dagger.ExecError):
+        await tested(source, module="tools")
 
 
 async def test_a_failing_test_is_shown_with_its_output(source):

@@ -240,6 +240,17 @@ def test_the_whole_source_is_mounted_where_it_is_asked_for_or_may_be_read(monkey
     )
 
 
+@pytest.mark.parametrize(("line", "known"), [("", True), ('var p = "../lib/x"\n', False)])
+def test_gos_own_test_cache_is_left_out_where_it_does_not_look(monkeypatch, line, known):
+    files = {
+        **LIBRARY,
+        "tools/go.mod": "module t\n\ngo 1.26\n",
+        "tools/t_test.go": f"package t\n\n{line}",
+    }
+    calls = chain(monkeypatch, lambda s: go.test(s, module="tools"), files)
+    assert ("name='GOFLAGS', value='-count=1'" not in calls) is known
+
+
 def test_an_engine_that_can_not_search_gets_the_whole_source(monkeypatch):
     def refuse(*_):
         raise ExecFails(["search"])
