@@ -22,7 +22,7 @@ from ci.mutate.projects import Project, source_of
 from ci.mutate.referee import Referee
 from ci.mutate.site import Impossible, Options, Site, State
 from ci.mutate.subject import Subject
-from ci.mutate.trees import changed, clear, load, recall, remember, update, write
+from ci.mutate.trees import Tree, changed, clear, load, recall, remember, update, write
 
 __all__ = ["Course"]
 
@@ -35,11 +35,12 @@ LIKELY = 0.75
 
 @dataclass(slots=True)
 class Course:
-    """The rounds of one project in one place."""
+    """The rounds of one project in one place; `start` replaces the module's own source."""
 
     project: Project
     place: Path
     seed: int
+    start: Tree | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
 
@@ -57,16 +58,15 @@ class Course:
         """Run until so many rounds are done; the first, in which nothing is cached, is round 0."""
         referee = Referee(self.project, self.place / "referee")
         subject = Subject(self.project, self.place / "subject")
-        if not self.states:
-            self._begin()
-        referee.prepare(self.states[0].tree if self.rows else self._start().tree)
+        referee.prepare(self.states[0].tree if self.states else self._start().tree)
         while len(self.rows) <= rounds:
             yield self._round(len(self.rows), referee, subject)
 
-    def _begin(self) -> None:
-        source_of(self.project, self.place / "module")
-
     def _start(self) -> State:
+        if self.start is not None:
+            return State(self.start)
+        if not (self.place / "module").exists():
+            source_of(self.project, self.place / "module")
         return State(load(self.place / "module"))
 
     def _round(self, number: int, referee: Referee, subject: Subject) -> dict[str, Any]:
