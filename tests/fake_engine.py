@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from graphql import FieldNode, InlineFragmentNode, parse
-from graphql.language import ListValueNode
+from graphql.language import ListValueNode, ObjectValueNode
 
 SCHEMA = Path(__file__).parent.parent / "pipelines" / "engine" / "api" / "schema.json"
 TOKEN = "secret-token"
@@ -158,12 +158,15 @@ class FakeEngine:
     def _value(self, node):
         if isinstance(node, ListValueNode):
             return [self._value(v) for v in node.values]
+        if isinstance(node, ObjectValueNode):
+            return {field.name.value: self._value(field.value) for field in node.fields}
         return node.value
 
     def _shown(self, value):
         if isinstance(value, list):
             return "[" + ", ".join(self._shown(v) for v in value) + "]"
-        return f"<{self._ids[value]}>" if value in self._ids else repr(value)
+        known = isinstance(value, str) and value in self._ids
+        return f"<{self._ids[value]}>" if known else repr(value)
 
 
 def main():

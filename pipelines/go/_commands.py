@@ -30,6 +30,7 @@ class Setup(TypedDict, total=False):
     race: bool
     goprivate: str
     netrc: dagger.Secret | None
+    proxy: dagger.Service | None
 
 
 async def build(
@@ -58,7 +59,7 @@ async def build(
         output: The executable's name, where Go's own is not wanted; `.exe` is added for Windows.
         inputs: Patterns of files that the build reads and Go's own rules do not show; `**` for
             the whole source. What it reads otherwise is found (`go.inputs`).
-        setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc.
+        setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc, proxy.
 
     Raises:
         dagger.ExecError: the build failed; `stderr` has the compiler's lines.

@@ -55,12 +55,12 @@ async def env(
     race: bool = False,
     goprivate: str = "",
     netrc: dagger.Secret | None = None,
+    proxy: dagger.Service | None = None,
     inputs: dagger.Directory | None = None,
 ) -> dagger.Container:
     """Give a container in which `source` is at /src, its modules are there, and Go is set up.
 
-    Reads go.mod and downloads the modules. What comes before the platform is one chain for all
-    platforms, made and asked for once a connection.
+    Reads go.mod and downloads the modules, in one chain for all platforms of a connection.
 
     Args:
         source: The repository, or the part of it that Go needs. Its `.git` is left out.
@@ -73,18 +73,19 @@ async def env(
         race: Whether the race detector is on; needs cgo.
         goprivate: Patterns of private modules, as in `GOPRIVATE`.
         netrc: Credentials for private modules, mounted as a secret.
+        proxy: A service that is a proxy of modules, on port 80; what it lacks comes directly.
         inputs: The part of the source to mount; by default all of it.
     """
     project = await inspect(source, module)
     version = version or project.version
 
-    async def ask() -> tuple[dagger.Container, object, object]:
-        common = _private(base(version, image=image), goprivate, netrc)
-        # The answer holds what its question names by id, so that the ids stay theirs.
-        return await prepared(common, source, project).sync(), image, netrc
+    async def ask() -> tuple[dagger.Container, object]:
+        common = _private(base(version, image=image), goprivate, netrc, proxy)
+        # What the question names by id is held, so that the ids stay theirs.
+        return await prepared(common, source, project).sync(), (image, netrc, proxy)
 
-    question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)}"
-    container, _, _ = await once(source, question, ask)
+    question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)} {id(proxy)}"
+    container, _ = await once(source, question, ask)
     mounted = inputs or await narrowed(source, WHOLE, ())
     container = container.with_mounted_directory(WORKDIR, mounted)
     target = platform or await native(source, image)
@@ -103,12 +104,18 @@ def _build_cache(
 
 
 def _private(
-    container: dagger.Container, goprivate: str, netrc: dagger.Secret | None
+    container: dagger.Container,
+    goprivate: str,
+    netrc: dagger.Secret | None,
+    proxy: dagger.Service | None,
 ) -> dagger.Container:
     """Say where modules come from, and with which credentials."""
     if goprivate:
         container = container.with_env_variable("GOPRIVATE", goprivate)
     container = lent(container)
+    if proxy is not None:
+        bound = container.with_service_binding("goproxy", proxy)
+        container = bound.with_volatile_variable("GOPROXY", "http://goproxy,direct")
     if netrc is not None:
         mounted = container.with_mounted_secret(NETRC, netrc)
         container = mounted.with_env_variable("NETRC", NETRC)

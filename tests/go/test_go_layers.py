@@ -92,6 +92,18 @@ def test_the_proxy_of_this_machine_is_passed_on_outside_of_keys(monkeypatch):
     assert "withVolatileVariable(name='GOPROXY', value='https://goproxy.example')" in calls
 
 
+def test_a_proxy_that_is_a_service_comes_before_that_of_this_machine(monkeypatch):
+    async def build(source):
+        monkeypatch.setenv("GOPROXY", "https://goproxy.example")
+        forward = dagger.PortForward(backend=4873, frontend=80)
+        return await go.build(source, proxy=dagger.dag.host().service([forward]))
+
+    calls = chain(monkeypatch, build)
+    bound = calls.index("withServiceBinding(alias='goproxy'")
+    said = calls.index("withVolatileVariable(name='GOPROXY', value='http://goproxy,direct')")
+    assert calls.index("goproxy.example") < bound < said < calls.index("'download'")
+
+
 def test_private_modules_get_credentials_as_a_secret(monkeypatch):
     async def build(source):
         netrc = dagger.dag.set_secret("netrc", "machine example")
