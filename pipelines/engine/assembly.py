@@ -209,7 +209,8 @@ def assemble(
         travel,
     )
     if travel is not None:
-        files.elsewhere, seeds.travelling = travel.content, travel.volumes
+        files.elsewhere, files.times = travel.content, travel.times
+        seeds.travelling = travel.volumes
         travel.begin()
     return Parts(
         layout, blobs, files, records, locks, volumes, snapshots, images, lock, registries,

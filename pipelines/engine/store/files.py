@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from pipelines.engine.errors import ContentMissing
 from pipelines.engine.store import transfer
@@ -31,7 +31,19 @@ from pipelines.engine.store.incoming import Incoming
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.tree import Entry, Tree
 
-__all__ = ["Files", "file_name", "parse_name"]
+__all__ = ["Files", "Times", "file_name", "parse_name"]
+
+
+class Times(Protocol):
+    """What other machines know of files without a pinned time."""
+
+    def of(self, entry: Entry) -> int | None:
+        """Tell when a file came in first (ns); None if nobody knows."""
+        ...
+
+    def met(self, entry: Entry) -> None:
+        """Hear that a command is given a file."""
+        ...
 
 
 class Files:
@@ -40,7 +52,7 @@ class Files:
     With `owners` False (a user namespace that maps a single id) every file is 0:0.
     """
 
-    __slots__ = ("_layout", "_origins", "elsewhere", "owners", "root")
+    __slots__ = ("_layout", "_origins", "elsewhere", "owners", "root", "times")
 
     def __init__(self, layout: Layout, *, owners: bool = True) -> None:
         self._layout = layout
@@ -49,6 +61,7 @@ class Files:
         self.owners = owners
         self.elsewhere: Callable[[str], bool] | None = None
         """Fetches content (hex) of other machines; False if nobody there has it."""
+        self.times: Times | None = None
 
     def name(self, entry: Entry) -> str:
         """Name the entry's file, relative to the store's files."""
@@ -121,6 +134,8 @@ class Files:
             ContentMissing: nobody has the content.
             SourceError: the origin changed after it was hashed.
         """
+        if self.times is not None and entry.mtime is None:
+            self.times.met(entry)
         path = self.path(entry)
         if path.exists():
             return path
@@ -232,7 +247,7 @@ class Files:
         os.fchmod(file.fd, entry.mode)
         # The kernel stamps files with its last tick, milliseconds old: two of one size that came in
         # together would be equal to whatever goes by size and time (Go's test cache, make).
-        when = time.time_ns() if entry.mtime is None else entry.mtime * 1_000_000_000
+        when = self._when(entry) if entry.mtime is None else entry.mtime * 1_000_000_000
         os.utime(file.fd, ns=(when, when))
         target = f"{self.root}/{self.name(entry)}"
         try:
@@ -241,6 +256,10 @@ class Files:
             self._make_shard(entry)
             file.link(target)
         crashpoint("file.placed")
+
+    def _when(self, entry: Entry) -> int:
+        known = self.times.of(entry) if self.times is not None else None
+        return time.time_ns() if known is None else known
 
 
 def file_name(entry: Entry, *, owners: bool = True) -> str:

@@ -6,6 +6,7 @@
     backend     the only module that calls `pipelines.caches`: heads, generations, trees
     results     records as they travel
     index       records of other machines: what they answer, and what of it is to be fetched
+    times       when files came in first
     fetching    layers and files that such records name, fetched once each, checked, put in place
     volumes     cache volumes, filled when they are made and saved at the end
     saving      what of this session's records travels; secrecy, what must not

@@ -14,6 +14,7 @@ What it names and is not inline is in trees of the same generation:
     layer/<id>          the directory of a snapshot's layer, rows and all
     files/<hex>         the files of the tree with that digest, named as in `store.files`
     blob/<hex>          one file, `blob`
+    times               when files came in first (`times`)
 
 A record counts only if all that it names is here or can be had. That it really comes is found out
 when somebody needs it; who then is disappointed raises `ContentMissing`, which is a miss.

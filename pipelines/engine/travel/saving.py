@@ -28,6 +28,7 @@ from pipelines.engine.errors import ContentMissing
 from pipelines.engine.op import OF_THIS_MACHINE
 from pipelines.engine.result import references
 from pipelines.engine.store.lazy import stored_tree
+from pipelines.engine.travel import times
 from pipelines.engine.travel.backend import Backend, Change
 from pipelines.engine.travel.index import Index
 from pipelines.engine.travel.results import INLINE, Record, blob_name, files_name, layer_name
@@ -59,12 +60,18 @@ class Saving:
     """Saves what one session has made."""
 
     def __init__(
-        self, settings: Settings, stores: Stores, index: Index, volumes: Travelling
+        self,
+        settings: Settings,
+        stores: Stores,
+        index: Index,
+        volumes: Travelling,
+        since: times.Times,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._index = index
         self._volumes = volumes
+        self._times = since
 
     def jobs(self, backend: Backend, key: str) -> Iterator[tuple[str, Save]]:
         """Yield each cache that may have something new, and what saves it: results first."""
@@ -99,6 +106,10 @@ class Saving:
             elif (record := self._record(key, plan)) is not None:
                 plan.records[key] = record.after(number).encode()
                 plan.new += 1
+        home = place / times.NAME
+        home.mkdir()
+        if plan.new and self._times.save(home):
+            plan.trees[times.NAME] = home
         if base is not None:
             plan.drop = list(self._stale(number - KEEP, plan))
         return plan
@@ -182,7 +193,7 @@ class Saving:
         """Name records that nobody asks for any more, and the trees that only they needed."""
         base = self._index.generation
         assert base is not None
-        kept: set[str] = set(plan.trees)
+        kept: set[str] = {times.NAME, *plan.trees}
         for key, content in {**base.records, **plan.records}.items():
             try:
                 record = Record.decode(content)

@@ -36,6 +36,7 @@ from pipelines.engine.errors import Cancelled, ContentMissing
 from pipelines.engine.events import Events
 from pipelines.engine.op import Op, Rootfs
 from pipelines.engine.result import Result, Snapshot, output
+from pipelines.engine.travel import times
 from pipelines.engine.travel.account import Account
 from pipelines.engine.travel.aside import Aside, awaited
 from pipelines.engine.travel.backend import Backend, Unusable
@@ -43,6 +44,7 @@ from pipelines.engine.travel.fetching import Fetching, ended
 from pipelines.engine.travel.index import Index
 from pipelines.engine.travel.saving import Saving
 from pipelines.engine.travel.stores import Stores
+from pipelines.engine.travel.times import Times
 from pipelines.engine.travel.volumes import Travelling
 from pipelines.engine.tree import Tree
 
@@ -81,7 +83,9 @@ class Travel:
         self.volumes = Travelling(
             settings, stores, self._reached, self._aside, account, self._tell, self.warn
         )
-        self._saving = Saving(settings, stores, self.index, self.volumes)
+        self.times = Times(stores.files)
+        self._scratch = stores.scratch
+        self._saving = Saving(settings, stores, self.index, self.volumes, self.times)
 
     # --- start -----------------------------------------------------------------------------
 
@@ -89,7 +93,8 @@ class Travel:
         """Begin to read what other machines have made; returns at once."""
         self._backend = self._aside.start(self._opening)
         if self._settings.results and self._settings.restores:
-            self._loading = self._aside.start(self._load)
+            self._loading = loading = self._aside.start(self._load)
+            self.times.coming(self._aside.start(self._load_times, loading))
 
     async def ready(self) -> None:
         """Wait until it is known what other machines have made."""
@@ -112,6 +117,18 @@ class Travel:
             self._tell(
                 "loaded", "results", seconds=time.monotonic() - began, records=len(found.records)
             )
+
+    async def _load_times(self, loading: "Future[None]") -> bytes:
+        await to_thread.run_sync(loading.result)
+        found = self.index.generation
+        if found is None or times.NAME not in found.trees:
+            return b""
+        place = self._scratch / "travel-times"
+        place.mkdir(mode=0o700)
+        with suppress(ContentMissing, OSError):
+            await self._restore(times.NAME, place)
+            return await to_thread.run_sync((place / times.NAME).read_bytes)
+        return b""
 
     @property
     def _results(self) -> str:
