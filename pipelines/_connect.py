@@ -14,9 +14,10 @@ import anyio
 import anyio.to_thread
 
 from pipelines._choose import choose
-from pipelines._errors import EngineUnavailable
+from pipelines._errors import EngineUnavailable, UsageError
 from pipelines._memo import remembering
 from pipelines._session import Address, Session
+from pipelines._trust import Trust, trusting
 
 if TYPE_CHECKING:
     import dagger
@@ -33,6 +34,7 @@ async def connect(
     jobs: int | None = None,
     workdir: str | os.PathLike[str] | None = None,
     session: Session | None = None,
+    cache: Trust = "use",
 ) -> AsyncIterator["dagger.Client"]:
     """Connect `dagger.dag` to an engine for as long as the block runs.
 
@@ -43,6 +45,9 @@ async def connect(
         engine: Who answers, as the module says; a session given by the environment comes first.
         jobs: How many commands the embedded engine runs at a time; by default the cores.
         workdir: What relative host paths are relative to; by default the current directory.
+        cache: Whether what is cached counts: "use", or "verify" (make everything anew and compare
+            what comes out with what is recorded), or "off" (make everything anew). The embedded
+            engine's; for releases.
         session: An embedded session that the caller has started already; it is closed with the
             block.
 
@@ -51,12 +56,16 @@ async def connect(
     """
     who = "embedded" if session else choose(engine, os.environ, sys.platform)
     if who == "embedded":
-        session = session or Session.start(jobs=jobs, workdir=workdir)
+        session = session or Session.start(jobs=jobs, workdir=workdir, cache=cache)
         opened = _embedded(session)
+    elif cache != "use":
+        raise UsageError(
+            f"connect(cache={cache!r}) is the embedded engine's, and this run would go to: {who}"
+        )
     else:
         opened = _existing() if who == "session" else _provisioned(workdir)
     async with opened as client:
-        with remembering():
+        with remembering(), trusting(session.cache if session else None):
             yield client
 
 

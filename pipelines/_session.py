@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pipelines._errors import EngineUnavailable, UsageError
+from pipelines._trust import Trust
 
 if TYPE_CHECKING:
     from pipelines.caches.settings import Settings
@@ -29,6 +30,7 @@ __all__ = ["Address", "Session", "caches", "command", "environment"]
 
 _READY_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
+_LOCKS = {"use": [], "locked": ["--locked"], "update": ["--relock"]}
 _LOOK_SECONDS = 1.0
 _TAIL_LINES = 50
 
@@ -84,6 +86,7 @@ class Session:
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self._address: Address | None = None
         self._saving = 0.0
+        self.cache: Trust = "use"
 
     @classmethod
     def start(
@@ -93,6 +96,7 @@ class Session:
         workdir: str | os.PathLike[str] | None = None,
         listen: Callable[[dict[str, Any]], None] | None = None,
         lock: Literal["use", "locked", "update"] = "use",
+        cache: Trust = "use",
         program: Sequence[str] = (),
     ) -> "Session":
         """Start the process; `program` stands in for the embedded engine's own.
@@ -108,7 +112,7 @@ class Session:
         reading, writing = os.pipe()
         try:
             options = ["--events", str(writing), *(["--jobs", str(jobs)] if jobs else [])]
-            options += {"use": [], "locked": ["--locked"], "update": ["--relock"]}[lock]
+            options += [*_LOCKS[lock], *(["--trust", cache] if cache != "use" else [])]
             process = subprocess.Popen(
                 [*(program or command()), *options],
                 stdin=subprocess.PIPE,
@@ -125,6 +129,7 @@ class Session:
         finally:
             os.close(writing)
         session = cls(process, listeners := [])
+        session.cache = cache
         assert process.stderr is not None
         for target, stream in (
             (session._read_events, os.fdopen(reading, "rb")),

@@ -10,6 +10,7 @@ from pipelines._dagger import dagger, knowing_its_id
 from pipelines._errors import StageTimeout
 from pipelines._memo import forced
 from pipelines._spans import span
+from pipelines._trust import DEMANDS, Trust, demand
 
 __all__ = ["is_stage", "stage"]
 
@@ -24,9 +25,11 @@ _FIRST_PAUSE = 0.5
 def stage(fn: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
 @overload
 def stage(
-    *, timeout: float | None = None, retries: int = 0
+    *, timeout: float | None = None, retries: int = 0, cache: Trust = "use"
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]: ...
-def stage(fn: Any = None, /, *, timeout: float | None = None, retries: int = 0) -> Any:
+def stage(
+    fn: Any = None, /, *, timeout: float | None = None, retries: int = 0, cache: Trust = "use"
+) -> Any:
     """Make a stage of an async function; it stays a plain function of the same signature.
 
         @stage
@@ -40,10 +43,13 @@ def stage(fn: Any = None, /, *, timeout: float | None = None, retries: int = 0) 
         timeout: Seconds for the whole stage, retries included; then `StageTimeout`.
         retries: How often to try again when the *engine connection* failed. A command that failed
             is never repeated: a red test is not flaky until somebody says so.
+        cache: "verify" or "off" demands that the run makes everything anew, and with "verify"
+            compares it with what is recorded. `pipelines run` sees to it; elsewhere
+            `connect(cache=…)` must say so.
     """
     if fn is None:
-        return functools.partial(_stage, timeout=timeout, retries=retries)
-    return _stage(fn, timeout=timeout, retries=retries)
+        return functools.partial(_stage, timeout=timeout, retries=retries, cache=cache)
+    return _stage(fn, timeout=timeout, retries=retries, cache=cache)
 
 
 def is_stage(fn: Callable[..., Any]) -> bool:
@@ -52,12 +58,13 @@ def is_stage(fn: Callable[..., Any]) -> bool:
 
 
 def _stage(
-    fn: Callable[P, Awaitable[R]], *, timeout: float | None, retries: int
+    fn: Callable[P, Awaitable[R]], *, timeout: float | None, retries: int, cache: Trust
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     name = str(getattr(fn, "__name__", fn))
 
     @functools.wraps(fn)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        demand(name, cache)
         with span(name, _platform(*args, *kwargs.values())):
             with anyio.move_on_after(timeout) as deadline:
                 return await _retried(lambda: _forced(fn(*args, **kwargs)), retries)
@@ -66,6 +73,7 @@ def _stage(
         raise StageTimeout(name, timeout)
 
     setattr(run, _MARK, name)
+    setattr(run, DEMANDS, cache)
     return run
 
 

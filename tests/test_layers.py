@@ -49,6 +49,7 @@ ENGINE = {
     "network": set(),
     "run": {"images", "keys", "network", "reasons", "sandbox", "snapshots", "sources", "store"},
     "travel": {"snapshots", "store"},
+    "caching": {"store", "travel"},
     "answers": {"solver", "travel"},
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
@@ -66,7 +67,7 @@ ENGINE = {
         "travel", "world",
     },
     "engine": {
-        "answers",
+        "answers", "caching",
         "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
         "travel",
         "world",

@@ -29,6 +29,7 @@ BY_TYPE = {
     "IMAGE_ERROR": 6,
     "REGISTRY_ERROR": 6,
     "REGISTRY_MISMATCH": 7,
+    "RESULT_MISMATCH": 7,
     "STORE_ERROR": 6,
     "STORE_FULL": 6,
     "CANCELLED": 3,

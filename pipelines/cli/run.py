@@ -16,6 +16,7 @@ from pipelines._choose import choose
 from pipelines._errors import UsageError
 from pipelines._session import Session, caches
 from pipelines._shard import Shard
+from pipelines._trust import DEMANDS, Trust, strictest
 from pipelines.cli.discover import Stage, find, load, select, stages
 from pipelines.cli.flags import Flag, assign, flags
 from pipelines.cli.progress import display, finish
@@ -37,6 +38,7 @@ class Options:
     progress: str = "auto"
     fail_fast: bool = True
     lock: Literal["use", "locked", "update"] = "use"
+    cache: Trust = "use"
     proxy: bool = False
     shard: Shard | None = None
     help: bool = False
@@ -77,7 +79,9 @@ def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = No
     run = Run(display(options.progress, sys.stderr))
     session = _session(options, run, hear)
     try:
-        calls = plan(options, _chosen(options), os.environ)
+        chosen = _chosen(options)
+        session = _believing(session, chosen, options, run, hear)
+        calls = plan(options, chosen, os.environ)
     except BaseException:
         run.close()
         if session:
@@ -173,6 +177,23 @@ def _chosen(options: Options) -> list[Stage]:
     return select(stages(load(where, module)), list(options.words))
 
 
+def _believing(
+    session: Session | None,
+    chosen: Sequence[Stage],
+    options: Options,
+    run: Run,
+    hear: Callable[[dict[str, Any]], None] | None,
+) -> Session | None:
+    """Give a session that believes no more of what is cached than the stages allow."""
+    demanded: list[Trust] = [getattr(stage.call, DEMANDS, "use") for stage in chosen]
+    wanted = strictest(options.cache, *demanded)
+    if session is None or session.cache == wanted:
+        return session
+    session.kill()
+    session.close()
+    return _session(replace(options, cache=wanted), run, hear)
+
+
 def _session(
     options: Options, run: Run, hear: Callable[[dict[str, Any]], None] | None
 ) -> Session | None:
@@ -183,6 +204,10 @@ def _session(
                 f"pipelines.lock is the embedded engine's; this run would go to: {who}. "
                 "Leave --locked out, or name --engine embedded"
             )
+        if options.cache != "use":
+            raise UsageError(
+                f"--cache {options.cache} is the embedded engine's; this run would go to: {who}"
+            )
         return None
 
     def listen(event: dict[str, Any]) -> None:
@@ -190,7 +215,7 @@ def _session(
         if hear is not None:
             hear(event)
 
-    return Session.start(jobs=options.jobs, listen=listen, lock=options.lock)
+    return Session.start(jobs=options.jobs, listen=listen, lock=options.lock, cache=options.cache)
 
 
 def _stage_help(chosen: Sequence[Stage]) -> str:
@@ -238,6 +263,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--proxy", action="store_true", help="keep Go modules near: each is fetched once"
+    )
+    parser.add_argument(
+        "--cache",
+        choices=("use", "verify", "off"),
+        default="use",
+        help="make everything anew: and compare it (verify), or not (off)",
     )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--fail-fast", dest="fail_fast", action="store_true", default=True)

@@ -11,13 +11,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 from anyio.from_thread import check_cancelled
 
 from pipelines.engine import ground, pins
-from pipelines.engine.digest import Digest, digest_json
+from pipelines.engine.digest import digest_json
 from pipelines.engine.events import Events
 from pipelines.engine.images.info import ImageInfo
 from pipelines.engine.images.local import Images
@@ -26,7 +26,7 @@ from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.images.tarread import limits
 from pipelines.engine.link import Links, link
-from pipelines.engine.result import Result, Snapshot
+from pipelines.engine.result import Snapshot
 from pipelines.engine.run.export import export_tree
 from pipelines.engine.run.history import History
 from pipelines.engine.run.nesting import Doors
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from pipelines.engine.images.packages import Packages, Part
     from pipelines.engine.travel.travel import Travel
 
-__all__ = ["Cache", "Parts", "Settings", "TravellingCache", "assemble"]
+__all__ = ["Parts", "Settings", "assemble"]
 
 _MNT_DETACH = 2
 _SECRET_FLAGS = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
@@ -68,7 +68,8 @@ class Settings:
     """How a session runs; `events` is a file descriptor or None, `jobs` commands at once.
 
     `doors` let commands in that ask for a session, `insecure` lets some have every capability.
-    `lock` says what `pipelines.lock` in the working directory is good for: see `pins`.
+    `lock` says what `pipelines.lock` in the working directory is good for: see `pins`. `trust`
+    says whether what is cached counts: see `caching`.
     """
 
     workdir: str
@@ -76,6 +77,7 @@ class Settings:
     mode: Mode
     events: int | None = None
     lock: pins.Mode = "use"
+    trust: Literal["use", "verify", "off"] = "use"
     doors: Doors | None = None
     insecure: bool = False
 
@@ -101,48 +103,6 @@ class Parts:
     world: World
     links: Links
     travel: "Travel | None"
-
-
-class Cache:
-    """The solver's cache: rows from the records, exclusion from the locks."""
-
-    def __init__(self, records: Records, locks: Locks) -> None:
-        self.get = records.get
-        self.put = records.put
-        self.forget = records.forget
-        self.locked = locks.locked
-
-
-class TravellingCache:
-    """The same, where records of other machines answer too."""
-
-    def __init__(self, records: Records, locks: Locks, travel: "Travel") -> None:
-        self._records = records
-        self._index = travel.index
-        self._account = travel.account
-        self.locked = locks.locked
-
-    def get(self, key: Digest) -> Result | None:
-        """Ask the store, then what is known of other machines."""
-        if (found := self._records.get(key)) is None:
-            return self._index.get(key)
-        self._index.use(key)
-        return found
-
-    def put(
-        self, keys: Sequence[Digest], result: Result, note: str = "", seconds: float = 0.0
-    ) -> None:
-        """Record a result, unless only another machine has its content."""
-        if not self._index.alias(keys, result):
-            self._records.put(keys, result, note, seconds)
-            share = self._account.share(result)
-            for key in keys:
-                self._index.use(key, made=seconds > 0, share=share)
-
-    def forget(self, key: Digest) -> None:
-        """Drop a record, wherever it is from."""
-        self._records.forget(key)
-        self._index.forget(key)
 
 
 class PackageImages:
@@ -185,11 +145,11 @@ def assemble(
     packages = PackageImages(environ, layout.images, single=not files.owners)
     lock = pins.Pins(Path(settings.workdir, pins.NAME), settings.lock, events.pin)
     registries, resolver = _resolver(images, packages, environ, events, lock)
-    trees, volumes = _trees(layout, files, snapshots, records), Volumes(layout, owners=files.owners)
+    trees, volumes = _trees(layout, files, snapshots, records), _volumes(layout, lease, settings)
     sandbox = _sandbox(settings, environ, stack)
     outgoing = Outgoing(images, layout.snapshots, files, registries, _alive)
     rooms = _rooms(snapshots, trees, lease.path, environ, stack)
-    travel = travelling(settings, environ, layout, lease, records, images, files, volumes, events)
+    travel = _travelling(settings, environ, layout, lease, records, images, files, volumes, events)
     seeds, at = Seeds(volumes, volumes.has, _copier(files)), lease.path / "session"
     links = link(rooms, sandbox, seeds, events, trees.numbers, environ, settings.doors)
     reach = links.serving.reach
@@ -218,7 +178,7 @@ def assemble(
     )  # fmt: skip
 
 
-def travelling(  # noqa: PLR0917 - the parts of the store
+def _travelling(  # noqa: PLR0917 - the parts of the store
     settings: Settings,
     environ: Mapping[str, str],
     layout: Layout,
@@ -232,7 +192,7 @@ def travelling(  # noqa: PLR0917 - the parts of the store
     """Put the travelling caches together, if any are configured: most projects have none."""
     from pipelines.engine.travel import opening
 
-    if not opening.mentioned(Path(settings.workdir), environ):
+    if settings.trust == "off" or not opening.mentioned(Path(settings.workdir), environ):
         return None
     from pipelines.engine.travel.stores import Stores
 
@@ -277,6 +237,17 @@ def _records(layout: Layout, snapshots: Snapshots, stack: ExitStack) -> tuple[Re
     stack.callback(records.close)
     stack.callback(locks.close)
     return records, locks
+
+
+def _volumes(layout: Layout, lease: Lease, settings: Settings) -> Volumes:
+    """Give the store's cache volumes; where nothing cached counts, empty ones of this session."""
+    owners = settings.mode != "single"
+    if settings.trust == "use":
+        return Volumes(layout, owners=owners)
+    apart = Layout(lease.path / "apart")
+    for directory in (apart.volumes, apart.trash):
+        directory.mkdir(parents=True)
+    return Volumes(apart, owners=owners)
 
 
 def _alive() -> None:

@@ -21,7 +21,8 @@ from pipelines.engine import treepath
 from pipelines.engine.answers import Answers
 from pipelines.engine.api import query
 from pipelines.engine.api.session import Session
-from pipelines.engine.assembly import Cache, Parts, Settings, TravellingCache, assemble
+from pipelines.engine.assembly import Parts, Settings, assemble
+from pipelines.engine.caching import Cache, TravellingCache, VerifyingCache
 from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
 from pipelines.engine.images.info import ImageInfo
@@ -36,6 +37,7 @@ from pipelines.engine.run.shown import Stack
 from pipelines.engine.scrub import Hidden
 from pipelines.engine.server import Answer, Request
 from pipelines.engine.snapshots.stack import level_of
+from pipelines.engine.solver import Cache as Solved
 from pipelines.engine.solver import Solver
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
@@ -320,11 +322,7 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
         stack.callback(_collect, layout, settings, ending)
         lease = stack.enter_context(Lease.take(layout))
         parts = assemble(layout, lease, settings, os.environ, stack)
-        cache = (
-            Cache(parts.records, parts.locks)
-            if parts.travel is None
-            else TravellingCache(parts.records, parts.locks, parts.travel)
-        )
+        cache = _cache(parts, settings)
         async with (
             _finished(parts.travel),
             parts.links.network.open(),
@@ -355,6 +353,14 @@ async def _finished(travel: "Travel | None") -> AsyncIterator[None]:
         if travel is not None:
             with anyio.CancelScope(shield=True):
                 await travel.finish()
+
+
+def _cache(parts: Parts, settings: Settings) -> Solved:
+    records, locks, travel = parts.records, parts.locks, parts.travel
+    cache = TravellingCache(records, locks, travel) if travel else Cache(records, locks)
+    if settings.trust == "use":
+        return cache
+    return VerifyingCache(cache, compare=settings.trust == "verify")
 
 
 def _collect(layout: Layout, settings: Settings, ended: Sequence[Engine]) -> None:

@@ -221,6 +221,12 @@ class ContentMissing(StoreError):
     code = "CONTENT_MISSING"
 
 
+class ResultMismatch(EngineError):
+    """A result that was made anew is not what is recorded for it."""
+
+    code = "RESULT_MISMATCH"
+
+
 class Cancelled(EngineError):
     """The session is ending."""
 

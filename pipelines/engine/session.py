@@ -26,7 +26,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +38,13 @@ if TYPE_CHECKING:
     from pipelines.engine.sandbox.namespace import Mode
     from pipelines.engine.server import Server
 
+    Trust = Literal["use", "verify", "off"]
+
 __all__ = ["Options", "main", "parse"]
 
 WITH_VALUE = ("--label", "--project", "--workspace", "-W", "--progress")
 WITHOUT_VALUE = ("--load-workspace-modules", "--skip-workspace-modules", "--silent", "-s")
+TRUSTS: dict[str, "Trust"] = {"use": "use", "verify": "verify", "off": "off"}
 LOCKS: dict[str, "Lock"] = {"--locked": "locked", "--relock": "update"}
 USAGE = 2
 ENGINE_UNREACHABLE = 5
@@ -60,6 +63,7 @@ class Options:
     events: int | None = None
     version: bool = False
     lock: "Lock" = "use"
+    trust: "Trust" = "use"
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -80,7 +84,7 @@ def parse(arguments: Sequence[str]) -> Options:
         if name in LOCKS:
             options = replace(options, lock=LOCKS[name])
             continue
-        if name not in {*WITH_VALUE, "--workdir", "--jobs", "--events"}:
+        if name not in {*WITH_VALUE, "--workdir", "--jobs", "--events", "--trust"}:
             raise ValueError(f"unknown argument of `pipelines session`: {name}")
         if not joined:
             if not rest:
@@ -93,6 +97,10 @@ def parse(arguments: Sequence[str]) -> Options:
 def _set(options: Options, name: str, value: str) -> Options:
     if name == "--workdir":
         return replace(options, workdir=value)
+    if name == "--trust":
+        if value not in TRUSTS:
+            raise ValueError(f"--trust takes use, verify or off, not {value!r}")
+        return replace(options, trust=TRUSTS[value])
     if name in {"--jobs", "--events"}:
         if not value.isdigit():
             raise ValueError(f"{name} takes a number, not {value!r}")
@@ -246,6 +254,7 @@ class _Later:
             self._mode,
             options.events,
             options.lock,
+            options.trust,
             doors=self._doors,
             insecure=os.environ.get("PIPELINES_ALLOW_INSECURE") == "1",
         )

@@ -1,0 +1,255 @@
+"""Two machines that share a backend, against the tarball way: `python -m ci.travel`.
+
+    [--project …] [--backend …] [--json FILE] [--keep DIR]
+
+A machine is a store of its own and a checkout of its own. The first runs the pipeline cold. Then,
+on each backend, fresh machines run it unchanged and with an edited file. The tarball way is what
+`actions/cache` does: GOMODCACHE and GOCACHE as one tar, zstd, restored before the run. Bytes are
+those of our ledger, and the length of the tarball.
+
+The cold machine saves into a directory; buckets and registries get a copy of it, object by object.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import anyio
+
+from ci.bench.inputs import CRANE, checkout, fetch, go_version
+from ci.bench.measure import BenchError
+from pipelines.caches.heads import standing
+from pipelines.caches.ledger import Ledger
+from pipelines.caches.open import open_transport
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PIPELINE = ROOT / "ci" / "bench" / "pipeline" / "ci.py"
+KINDS = ("directory", "s3", "oci")
+RECEIVED, SENT = ("restored", "hit"), ("saved",)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A project: where its pipeline is, its stage with flags, and the file that is edited."""
+
+    name: str
+    source: Path
+    command: tuple[str, ...]
+    edited: str
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An address, and the environment that opens it."""
+
+    kind: str
+    url: str
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run: seconds of wall clock, bytes that were fetched and sent, commands that ran."""
+
+    project: str
+    backend: str
+    what: str
+    wall: float
+    fetched: int
+    sent: int
+    execs: int
+
+
+class Machine:
+    """A store, and a checkout of the project."""
+
+    def __init__(self, subject: Subject, place: Path) -> None:
+        self.subject = subject
+        self.place = place
+        self.source = checkout(subject.source, place / "source")
+
+    @property
+    def store(self) -> Path:
+        """The store's directory."""
+        return self.place / "cache" / "pipelines"
+
+    def edit(self) -> None:
+        """Change one line of one Go file."""
+        with (self.source / self.subject.edited).open("a") as file:
+            file.write("\nfunc init() { println() }\n")
+
+    def run(self, backend: Backend | None, what: str) -> Measured:
+        """Run the pipeline once.
+
+        Raises:
+            BenchError: it failed.
+        """
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("PIPELINES_CACHE_")}
+        environ |= {"XDG_CACHE_HOME": str(self.place / "cache"), "PYTHONPATH": str(ROOT)}
+        environ |= backend.environ if backend else {}
+        environ |= (
+            {"PIPELINES_CACHE_URL": backend.url, "PIPELINES_CACHE_SCOPE": "local"}
+            if backend
+            else {}
+        )
+        environ["PIPELINES_CACHE_PROJECT"] = self.subject.name
+        began = time.perf_counter()
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "pipelines.cli.main", "run", *self.subject.command,
+             "--source", str(self.source), "--export", str(self.place / "out"),
+             "--progress", "json"],
+            env=environ, cwd=self.place, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        wall = time.perf_counter() - began
+        if ended.returncode != 0:
+            raise BenchError(f"{what}: exit {ended.returncode}\n{ended.stderr[-3000:]}")
+        events = [json.loads(line) for line in ended.stderr.splitlines() if line[:1] == "{"]
+        execs = sum(e["event"] == "exec" and e.get("state") == "started" for e in events)
+        entries = Ledger(self.store).last() if Ledger(self.store).entries() else []
+        fetched = sum(entry.size for entry in entries if entry.did in RECEIVED)
+        sent = sum(entry.size for entry in entries if entry.did in SENT)
+        kind = backend.kind if backend else "tarball"
+        return Measured(self.subject.name, kind, what, wall, fetched, sent, execs)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the tables."""
+    options = _options(arguments)
+    scratch = options.keep or Path(tempfile.mkdtemp(prefix="pipelines-travel-"))
+    scratch.mkdir(parents=True, exist_ok=True)
+    found: list[Measured] = []
+    try:
+        for name in options.project or ("go_service",):
+            for one in _measured(_subject(name, scratch), options.backend or KINDS, scratch / name):
+                found.append(one)
+                print(_line(one), flush=True)
+    except BenchError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    finally:
+        if options.json:
+            options.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
+        if options.keep is None:
+            _remove(scratch)
+    return 0
+
+
+def _measured(subject: Subject, kinds: Sequence[str], place: Path) -> Iterator[Measured]:
+    """Yield every run of a project."""
+    first = Machine(subject, place / "first")
+    home = Backend("directory", str(place / "shared"))
+    yield first.run(home, "cold")
+    for kind in kinds:
+        with ExitStack() as stack:
+            backend = home if kind == "directory" else stack.enter_context(_served(kind, place))
+            if backend is not home:
+                anyio.run(_copied, home, backend)
+            yield Machine(subject, place / f"{kind}-same").run(backend, "fresh, unchanged")
+            edited = Machine(subject, place / f"{kind}-edited")
+            edited.edit()
+            yield edited.run(backend, "fresh, one-line edit")
+    yield from _tarball(first, Machine(subject, place / "tarball"), place / "volumes.tar.zst")
+
+
+def _tarball(first: Machine, fresh: Machine, tarball: Path) -> Iterator[Measured]:
+    """Save the volumes as a tarball, restore it elsewhere, and run with an edit."""
+    began = time.perf_counter()
+    _shell(f"tar -C {first.store} -cf - volumes | zstd -q -T2 -3 -o {tarball}")
+    saving, size = time.perf_counter() - began, tarball.stat().st_size
+    yield Measured(first.subject.name, "tarball", "save", saving, 0, size, 0)
+    fresh.store.mkdir(parents=True, mode=0o700)
+    began = time.perf_counter()
+    _shell(f"zstd -q -dc {tarball} | tar -C {fresh.store} -xf -")
+    restoring = time.perf_counter() - began
+    fresh.edit()
+    ran = fresh.run(None, "")
+    wall = restoring + ran.wall
+    what = f"restore ({restoring:.1f} s), one-line edit"
+    yield Measured(first.subject.name, "tarball", what, wall, size, size, ran.execs)
+
+
+def _shell(command: str) -> None:
+    ended = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], check=False)
+    if ended.returncode != 0:
+        raise BenchError(f"{command}: exit {ended.returncode}")
+
+
+@contextlib.contextmanager
+def _served(kind: str, place: Path) -> Iterator[Backend]:
+    """Run a server of S3 (moto) or a registry (Debian's docker-registry) on loopback."""
+    import importlib
+
+    if kind == "s3":
+        servers = importlib.import_module("tests.caches.transports.servers")
+        with servers.bucket() as bucket:
+            yield Backend(kind, bucket.url("travel"), dict(servers.KEYS))
+        return
+    with importlib.import_module("tests.outside").real_registry(place / "registry") as server:
+        yield Backend(kind, f"oci://{server.host}/travel/cache")
+
+
+async def _copied(source: Backend, target: Backend) -> None:
+    """Copy all objects of a backend to another."""
+    one = open_transport(source.url, source.environ)
+    other = open_transport(target.url, {**os.environ, **target.environ})
+    try:
+        async for item in one.list(""):
+            if not item.name.startswith("heads/"):
+                await other.write(item.name, await one.read(item.name))
+        async for head in standing(one):
+            content = (await one.heads(head.name))[0].content
+            await other.swap(head.name, content, await other.heads(head.name))
+    finally:
+        await one.aclose()
+        await other.aclose()
+
+
+def _subject(name: str, scratch: Path) -> Subject:
+    if name == "go_service":
+        example = ROOT / "examples" / "go_service"
+        stage = ("release", "-f", str(example / "ci.py"))
+        return Subject(name, example, stage, "internal/links/links.go")
+    source = fetch(CRANE, scratch / "crane-source")
+    flags = ("--command", CRANE.command, "--version", go_version(), "--targets")
+    command = ("release", "-f", str(PIPELINE), *flags, ",".join(CRANE.targets))
+    return Subject(name, source, command, CRANE.leaves[1])
+
+
+def _line(one: Measured) -> str:
+    sizes = "  ".join(f"{n / 1e6:8.1f} MB" for n in (one.fetched, one.sent))
+    head = f"{one.project:11} {one.backend:10} {one.what:38}"
+    return f"{head} {one.wall:7.1f} s  {sizes}  {one.execs} execs"
+
+
+def _remove(scratch: Path) -> None:
+    for store in scratch.glob("*/*/cache"):
+        environ = {**os.environ, "XDG_CACHE_HOME": str(store), "PYTHONPATH": str(ROOT)}
+        prune = [sys.executable, "-P", "-m", "pipelines.cli.main", "cache", "prune", "--all"]
+        subprocess.run(prune, env=environ, capture_output=True, check=False)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m ci.travel", description=__doc__)
+    parser.add_argument("--project", action="append", choices=("go_service", "crane"))
+    parser.add_argument("--backend", action="append", choices=KINDS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
