@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["perform"]
 
 TICK_SECONDS = 0.1
+KEEP_SECONDS = 1.0
 
 
 def perform(
-    calls: Sequence["Call"], options: "Options", run: Run, session: Session | None
+    calls: Sequence["Call"],
+    options: "Options",
+    run: Run,
+    session: Session | None,
+    keep: Callable[[], None],
 ) -> tuple[int, BaseException | None]:
-    """Run the calls; give the exit code and what went wrong."""
-    performance = _Performance(calls, options, run, session)
+    """Run the calls, and `keep` what is known now and then; give the exit code and what failed."""
+    performance = _Performance(calls, options, run, session, keep)
     try:
         anyio.run(performance.play)
     except Exception as exc:  # noqa: BLE001 - every error becomes an exit code and words
@@ -49,7 +54,12 @@ class _Performance:
     """One run in the event loop."""
 
     def __init__(
-        self, calls: Sequence["Call"], options: "Options", run: Run, session: Session | None
+        self,
+        calls: Sequence["Call"],
+        options: "Options",
+        run: Run,
+        session: Session | None,
+        keep: Callable[[], None],
     ) -> None:
         self.failures: list[BaseException] = []
         self.signal = 0
@@ -58,12 +68,14 @@ class _Performance:
         self._options = options
         self._run = run
         self._session = session
+        self._keep = keep
 
     async def play(self) -> None:
         """Connect, run every call, deliver what it returns; stop at a signal."""
         async with anyio.create_task_group() as around:
             around.start_soon(self._obey_signals, around.cancel_scope)
             around.start_soon(self._tick)
+            around.start_soon(self._remember)
             with recorded(self._run):
                 async with connect(
                     self._options.engine, jobs=self._options.jobs, session=self._session
@@ -100,6 +112,11 @@ class _Performance:
         while True:
             await anyio.sleep(TICK_SECONDS)
             self._run.tick()
+
+    async def _remember(self) -> None:
+        while True:
+            await anyio.sleep(KEEP_SECONDS)
+            await anyio.to_thread.run_sync(self._keep)
 
     async def _obey_signals(self, scope: anyio.CancelScope) -> None:
         """Cancel at the first signal, end at once at the second."""

@@ -90,7 +90,7 @@ def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = No
         raise
     from pipelines.cli.perform import perform as play
 
-    code, failure = play(calls, options, run, session)
+    code, failure = play(calls, options, run, session, lambda: _keep(run, ended=False))
     finish(run, options.progress, code, failure, sys.stderr)
     _keep(run)
     if options.shard and options.export:
@@ -100,14 +100,14 @@ def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = No
     return code
 
 
-def _keep(run: Run) -> None:
+def _keep(run: Run, *, ended: bool = True) -> None:
     """Keep the run for `pipelines explain`."""
     import time
 
     from pipelines.engine.store.layout import default_root
     from pipelines.report.history import save
 
-    save(default_root(os.environ), Path.cwd(), run.rows(), time.monotonic())
+    save(default_root(os.environ), Path.cwd(), run.rows(), time.monotonic(), ended=ended)
 
 
 def parse(argv: Sequence[str]) -> Options:

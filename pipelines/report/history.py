@@ -1,7 +1,8 @@
 """The last run of a directory, kept so that `pipelines explain` can tell of it.
 
 `<cache>/runs/<directory's digest>.json`: the stages with what they ran and why, and what they said
-of themselves. Written by rename; the next run replaces it.
+of themselves. Written by rename, now and then while the run goes on and at its end: of a run that
+is killed nearly all is known. The next run replaces it.
 """
 
 import hashlib
@@ -18,19 +19,23 @@ from pipelines.report.run import StageRow
 __all__ = ["load", "save"]
 
 _FORMAT = 1
+RUNNING, KILLED = "running", "killed"
 
 
-def save(cache: Path, directory: Path, rows: Sequence[StageRow], now: float) -> None:
+def save(
+    cache: Path, directory: Path, rows: Sequence[StageRow], now: float, *, ended: bool = True
+) -> None:
     """Keep a run. It tells and decides nothing: if it can not be written, nothing is lost."""
-    document = {
-        "v": _FORMAT,
-        "directory": str(directory),
-        "at": time.time(),
-        "stages": [_stage(row, now) for row in rows],
-    }
     path = _path(cache, directory)
     draft = path.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # rows of a run that goes on may grow meanwhile
+        document = {
+            "v": _FORMAT,
+            "directory": str(directory),
+            "at": time.time(),
+            "pid": 0 if ended else os.getpid(),
+            "stages": [_stage(row, now) for row in rows],
+        }
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.write_text(json.dumps(document))
         draft.replace(path)
@@ -43,9 +48,23 @@ def load(cache: Path, directory: Path) -> list[dict[str, Any]] | None:
         if document["v"] != _FORMAT:
             return None
         stages: list[dict[str, Any]] = document["stages"]
+        if (pid := document.get("pid")) and not _alive(pid):
+            for stage in stages:
+                if stage["result"] == RUNNING:
+                    stage["result"] = KILLED
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return stages
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _stage(row: StageRow, now: float) -> dict[str, Any]:
