@@ -13,6 +13,7 @@
     open         from an address to a transport
     names        what objects may be called
     heads        which generation stands under a key, in the scopes that a run may read
+    budget       what a run may lose to its caches
     trust        scopes and signatures; memory, so that old heads can not be put back
 
 The package knows neither the engine nor the library: the engine's composition root and the
