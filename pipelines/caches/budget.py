@@ -16,11 +16,15 @@ import anyio
 
 from pipelines.caches.errors import CacheError, Missing, OverBudget
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Spent"]
 
 T = TypeVar("T")
 
 FAILURES = 3
+
+
+class Spent(OverBudget):
+    """What may be lost is lost; what a single restore gave up by itself is another `OverBudget`."""
 
 
 class Budget:
@@ -50,15 +54,15 @@ class Budget:
         """Do work within what is left, or within what it is worth if that is more.
 
         Raises:
-            OverBudget: it took longer, or nothing is left to lose.
+            Spent: it took longer, or nothing is left to lose.
         """
         self._check(what)
         began, limit = self._clock(), max(self.left, worth)
         try:
             with anyio.fail_after(limit):
                 result = await work()
-        except Missing:
-            self._charge(began)  # an answer, if a useless one
+        except (Missing, OverBudget):
+            self._charge(began)  # an answer, if a useless one; or given up by who knows better
             raise
         except CacheError as exc:
             self._charge(began)
@@ -67,17 +71,17 @@ class Budget:
         except TimeoutError as exc:
             self._charge(began)
             self._fail(f"{what} took longer than {limit:.1f} s")
-            raise OverBudget(self._last) from exc
+            raise Spent(self._last) from exc
         self._in_a_row = 0
         return result
 
     def _check(self, what: str) -> None:
         if self._in_a_row >= self._failures:
-            raise OverBudget(
+            raise Spent(
                 f"{what}: given up after {self._in_a_row} failures in a row; the last: {self._last}"
             )
         if self.left <= 0:
-            raise OverBudget(f"{what}: the budget of {self.seconds:g} s is lost; {self._last}")
+            raise Spent(f"{what}: the budget of {self.seconds:g} s is lost; {self._last}")
 
     def _charge(self, began: float) -> None:
         now = self._clock()

@@ -15,11 +15,12 @@ import anyio
 from anyio import to_thread
 
 from pipelines.caches import generation, policy, restoring, saving
-from pipelines.caches.errors import CacheError, Missing, OverBudget, Untrusted
+from pipelines.caches.budget import Budget, Spent
+from pipelines.caches.errors import CacheError, Damaged, Missing, OverBudget, TooNew, Untrusted
 from pipelines.caches.generation import Generation
 from pipelines.caches.heads import Heads
 from pipelines.caches.limits import DEFAULT
-from pipelines.caches.merging import unite
+from pipelines.caches.merging import merge, unite
 from pipelines.caches.metered import Meter, Metered
 from pipelines.caches.open import open_transport
 from pipelines.caches.planning import plan, ranges
@@ -64,7 +65,7 @@ class Backend:
     transport: Transport
     heads: Heads
     writes: bool
-    budget: float
+    budget: Budget
 
     @classmethod
     async def open(
@@ -90,7 +91,8 @@ class Backend:
                 memory=memory,
             )  # fmt: skip
             signs = signer is not None or not (verifier or settings.sign)
-            return cls(transport, heads, rules.writes is not None and signs, settings.budget)
+            writes = rules.writes is not None and signs
+            return cls(transport, heads, writes, Budget(settings.budget))
 
         return await _told(f"opening {url}", connect)
 
@@ -107,7 +109,12 @@ class Backend:
                 raise Untrusted(self.heads.refused[-1])
             if found is None:
                 return None
-            return await generation.load(self.transport, found.generation)
+            newest = await generation.load(self.transport, found.generation)
+            # Where a backend can not compare, savers at once stand beside each other.
+            for other in found.others:
+                with suppress(Missing, Damaged, TooNew):
+                    newest = merge(newest, await generation.load(self.transport, other))
+            return newest
 
         return await self._bounded(f"reading the head of {key}", read)
 
@@ -198,12 +205,10 @@ class Backend:
     async def _bounded(
         self, what: str, work: Callable[[], Awaitable[T]], worth: float | None = None
     ) -> T:
-        limit = max(self.budget, worth or 0.0)
         try:
-            with anyio.fail_after(limit):
-                return await _told(what, work)
-        except TimeoutError as exc:
-            raise Unusable(f"{what} took longer than {limit:g} s, which is its budget") from exc
+            return await _told(what, lambda: self.budget.bounded(what, work, worth or 0.0))
+        except Spent as exc:
+            raise Unusable(str(exc)) from exc
 
 
 async def _told(what: str, work: Callable[[], Awaitable[T]]) -> T:
