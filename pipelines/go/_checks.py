@@ -12,6 +12,7 @@ from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
 from pipelines.go._commands import Setup, part_of
+from pipelines.go._diagnosis import diagnosis, explained
 from pipelines.go._env import WORKDIR, env
 from pipelines.go._tools import GOLANGCI_LINT, GOVULNCHECK, tool
 
@@ -110,6 +111,8 @@ async def tidy(source: dagger.Directory, **setup: Unpack[Setup]) -> str:
         dagger.ExecError: `go mod tidy` itself failed.
     """
     container = (await env(source, **setup)).with_exec(["go", "mod", "tidy"])
+    with explained():
+        await container.sync()
     after = container.directory(posixpath.join(WORKDIR, setup.get("module", ".")))
     before = source.directory(setup.get("module", "."))
     names = ("go.mod", "go.sum")
@@ -143,6 +146,8 @@ async def _checked(container: dagger.Container) -> str:
     try:
         return await container.stdout()
     except dagger.ExecError as error:
+        if (known := diagnosis(error.stderr)) is not None:
+            raise known from error
         said = "\n".join(text for text in (error.stdout, error.stderr) if text.strip())
         name = error.command[0] if error.command[:1] != ["go"] else "go vet"
         raise StageFailed(f"{name} failed:\n{said.rstrip()}") from error

@@ -9,12 +9,13 @@ from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines._spans import note
 from pipelines.go._closure import Inputs
+from pipelines.go._diagnosis import CompilerMissing, explained
 from pipelines.go._env import env
 from pipelines.go._inputs import inputs as input_set
 from pipelines.go._inputs import narrowed
 from pipelines.go._kept import keeping, slot
 from pipelines.go._project import inspect
-from pipelines.go._target import OUT, go_build, ldflags_with
+from pipelines.go._target import OUT, go_build, ldflags_with, tagged
 from pipelines.go._zig import Zig
 
 __all__ = ["Setup", "build", "inputs_of", "part_of"]
@@ -63,6 +64,8 @@ async def build(
 
     Raises:
         dagger.ExecError: the build failed; `stderr` has the compiler's lines.
+        StageFailed, UsageError, InfrastructureError, CacheIntegrityError: it failed for a reason
+            that is known and whose way out the message says (docs/guides/go-errors.md).
         SourceError: there is no go.mod, or no version in it.
     """
     command = partial(
@@ -80,7 +83,37 @@ async def build(
         line = keeping(line, slot(project, command(ldflags=ldflags)))
     part = await part_of(source, platform, packages, tags, inputs, setup)
     container = await env(source, platform, inputs=part, **setup)
-    return mark_forced(knowing_its_id(await container.with_exec(line).directory(OUT).sync()))
+    return await _made(container.with_exec(line), container, packages, tags)
+
+
+async def _made(
+    ran: dagger.Container,
+    container: dagger.Container,
+    packages: Sequence[str],
+    tags: Sequence[str],
+) -> dagger.Directory:
+    """Force a build; one that fails is told as what it is."""
+    try:
+        with explained():
+            made = await ran.directory(OUT).sync()
+    except CompilerMissing as error:
+        raise await _needing_c(container, packages, tags, error) from error
+    return mark_forced(knowing_its_id(made))
+
+
+async def _needing_c(
+    container: dagger.Container,
+    packages: Sequence[str],
+    tags: Sequence[str],
+    error: CompilerMissing,
+) -> CompilerMissing:
+    """Say which packages the missing compiler is for."""
+    asked = "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}"
+    line = ["go", "list", "-deps", "-f", asked, *tagged(tags), *(packages or (".",))]
+    ran = container.with_exec(line, expect=dagger.ReturnType.ANY)
+    names = [name for name in (await ran.stdout()).split("\n") if name]
+    what = f"C is in: {', '.join(names)}" if names else "only the standard library has C here"
+    return CompilerMissing(f"{what}; {error}")
 
 
 async def part_of(  # noqa: PLR0917

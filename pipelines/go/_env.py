@@ -4,11 +4,15 @@ import os
 import posixpath
 from typing import Literal
 
+import anyio
+
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
+from pipelines._errors import InfrastructureError
 from pipelines._memo import once
 from pipelines._platform import Platform
 from pipelines.go._caches import BUILD_PATH, MODULES, caches, native
+from pipelines.go._diagnosis import explained, without_release
 from pipelines.go._inputs import NOT_SOURCE, WHOLE, narrowed
 from pipelines.go._kept import with_script
 from pipelines.go._project import Project, inspect
@@ -19,6 +23,7 @@ __all__ = ["WORKDIR", "base", "env", "lent", "prepared"]
 
 WORKDIR = "/src"
 NETRC = "/root/.netrc"
+PAUSES = (1.0, 3.0)  # seconds between tries of a download
 
 # Manifests of every module: `replace` and go.work reach into nested ones.
 MANIFESTS = ["go.work", "go.work.sum", "**/go.mod", "**/go.sum"]
@@ -82,7 +87,7 @@ async def env(
     async def ask() -> tuple[dagger.Container, object]:
         common = _private(base(version, image=image), goprivate, netrc, proxy)
         # What the question names by id is held, so that the ids stay theirs.
-        return await prepared(common, source, project).sync(), (image, netrc, proxy)
+        return await _downloaded(prepared(common, source, project)), (image, netrc, proxy)
 
     question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)} {id(proxy)}"
     container, _ = await once(source, question, ask)
@@ -94,6 +99,23 @@ async def env(
     container = container.with_(mount(_build_cache(version, target, cgo, race=race)))
     zig = chosen(cgo)
     return container if zig is None else await equipped(container, source, zig, target)
+
+
+async def _downloaded(container: dagger.Container) -> dagger.Container:
+    """Force a download; one that the network broke is tried again."""
+    for pause in (*PAUSES, None):
+        try:
+            with explained():
+                return await container.sync()
+        except InfrastructureError:
+            if pause is None:
+                raise
+            await anyio.sleep(pause)
+        except dagger.QueryError as failed:
+            if (error := without_release(failed)) is not None:
+                raise error from failed
+            raise
+    raise AssertionError("a loop that returns or raises")
 
 
 def _build_cache(

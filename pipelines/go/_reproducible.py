@@ -1,8 +1,7 @@
 """Is a build reproducible? It is built twice, with nothing in common but the source."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
-from typing import Unpack
+from typing import Any, cast
 
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
@@ -11,6 +10,8 @@ from pipelines.go._caches import BUILD_PATH
 from pipelines.go._commands import Setup, build, part_of
 from pipelines.go._env import env
 from pipelines.go._target import OUT, go_build, ldflags_with
+from pipelines.go._zig import CACHE as ZIG_CACHE
+from pipelines.go._zig import chosen
 
 __all__ = ["reproducible"]
 
@@ -19,16 +20,7 @@ LINES = 20
 
 
 async def reproducible(
-    source: dagger.Directory,
-    platform: Platform | None = None,
-    *packages: str,
-    ldflags: str = "",
-    stamp: Mapping[str, str] | None = None,
-    tags: Sequence[str] = (),
-    trimpath: bool = True,
-    output: str = "",
-    inputs: Sequence[str] = (),
-    **setup: Unpack[Setup],
+    source: dagger.Directory, platform: Platform | None = None, *packages: str, **options: Any
 ) -> dagger.Directory:
     """Build as `go.build` does, and once more in another directory with an empty build cache.
 
@@ -38,24 +30,19 @@ async def reproducible(
         StageFailed: they differ; the message says which, where, and what they say of themselves.
         dagger.ExecError: a build failed.
     """
-    first = await build(
-        source, platform, *packages, ldflags=ldflags, stamp=stamp, tags=tags, trimpath=trimpath,
-        output=output, inputs=inputs, **setup,
-    )  # fmt: skip
-    part = await part_of(source, platform, packages, tags, inputs, setup)
+    first = await build(source, platform, *packages, **options)
+    setup = cast("Setup", {k: v for k, v in options.items() if k in Setup.__annotations__})
+    tags, more = options.get("tags", ()), options.get("inputs", ())
+    part = await part_of(source, platform, packages, tags, more, setup)
     container = await env(source, platform, inputs=part, **setup)
     workdir = posixpath.normpath(posixpath.join(ELSEWHERE, setup.get("module", ".")))
     moved = container.with_mounted_directory(ELSEWHERE, part).with_workdir(workdir)
-    command = go_build(
-        packages or (".",),
-        platform,
-        ldflags=ldflags_with(ldflags, stamp or {}),
-        tags=tags,
-        trimpath=trimpath,
-        race=setup.get("race", False),
-        output=output,
-    )
-    again = moved.with_mounted_temp(BUILD_PATH).with_exec(command).directory(OUT)
+    for emptied in (BUILD_PATH, *([ZIG_CACHE] if chosen(setup.get("cgo", False)) else [])):
+        moved = moved.with_mounted_temp(emptied)
+    flags = {k: options[k] for k in ("tags", "trimpath", "race", "output") if k in options}
+    ldflags = ldflags_with(options.get("ldflags", ""), options.get("stamp") or {})
+    command = go_build(packages or (".",), platform, ldflags=ldflags, **flags)
+    again = moved.with_exec(command).directory(OUT)
     if differing := await _differing(first, again):
         raise StageFailed(await _difference(container, first, again, differing))
     return first

@@ -9,7 +9,7 @@ from pipelines._errors import UsageError
 from pipelines._platform import Platform
 from pipelines._targets import VARIANTS
 
-__all__ = ["OUT", "environment", "go_build", "ldflags_with", "shared_flags"]
+__all__ = ["OUT", "environment", "go_build", "ldflags_with", "shared_flags", "tagged"]
 
 OUT = "/out"
 
@@ -90,5 +90,10 @@ def shared_flags(tags: Sequence[str], *, trimpath: bool, race: bool) -> list[str
         *(["-trimpath"] if trimpath else []),
         "-buildvcs=false",
         *(["-race"] if race else []),
-        *([f"-tags={','.join(tags)}"] if tags else []),
+        *tagged(tags),
     ]
+
+
+def tagged(tags: Sequence[str]) -> list[str]:
+    """Spell build tags."""
+    return [f"-tags={','.join(tags)}"] if tags else []

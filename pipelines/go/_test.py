@@ -4,6 +4,7 @@ from typing import Unpack
 
 from pipelines._dagger import dagger
 from pipelines._matrix import gather
+from pipelines.go._diagnosis import diagnosis
 from pipelines.go._plan import Cell, Plan, planned, tell
 from pipelines.go._ready import ready
 from pipelines.go._share import printed
@@ -39,7 +40,8 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
         try:
             return await printed(container.with_exec(command))
         except dagger.ExecError as error:
-            raise unmatched(cell.packages, error) or error from None
+            known = unmatched(cell.packages, error) or diagnosis(error.stderr)
+            raise known or error from None
 
     if len(plan.cells) == 1:
         return _said(plan) + await run(plan.cells[0])

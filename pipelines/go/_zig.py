@@ -30,6 +30,7 @@ __all__ = ["Zig", "chosen", "equipped", "triple", "variables"]
 VERSION = "0.15.2"
 PLACE = "/usr/local/zig"
 AR = "/usr/local/lib/zig-ar"  # Go takes the name of one program here, not a command
+CACHE = "/go/zig-cache"
 LOCAL_CACHE = "/tmp/zig"  # noqa: S108 - in a container
 PYTHON = "python:3.13-slim"
 
@@ -159,7 +160,7 @@ async def equipped(
 
 
 def _cache(version: str) -> Cache:
-    return Cache(f"zig-{version}", "/go/zig-cache")
+    return Cache(f"zig-{version}", CACHE)
 
 
 async def _had(version: str) -> dagger.Directory:
