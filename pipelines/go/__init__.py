@@ -15,11 +15,14 @@ forces it: `version`, `env`, `build` and `test` are async, and `build` and `test
 done.
 """
 
+from pipelines.go._bench import bench
 from pipelines.go._caches import MODULES, caches
 from pipelines.go._checks import generate, lint, tidy, vet, vulncheck
 from pipelines.go._closure import Inputs
 from pipelines.go._commands import build
+from pipelines.go._coverage import coverage
 from pipelines.go._env import base, env
+from pipelines.go._fuzz import FuzzFailed, fuzz
 from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
 from pipelines.go._plan import affected
@@ -35,6 +38,7 @@ from pipelines.go._zig import Zig
 
 __all__ = [
     "MODULES",
+    "FuzzFailed",
     "Inputs",
     "Project",
     "Target",
@@ -43,10 +47,13 @@ __all__ = [
     "Zig",
     "affected",
     "base",
+    "bench",
     "build",
     "caches",
+    "coverage",
     "env",
     "environment",
+    "fuzz",
     "generate",
     "inputs",
     "inspect",

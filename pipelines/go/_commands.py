@@ -43,6 +43,7 @@ async def build(
     tags: Sequence[str] = (),
     trimpath: bool = True,
     output: str = "",
+    cover: bool = False,
     inputs: Sequence[str] = (),
     **setup: Unpack[Setup],
 ) -> dagger.Directory:
@@ -58,6 +59,7 @@ async def build(
         tags: Build tags.
         trimpath: Leave this machine's paths out of the binary.
         output: The executable's name, where Go's own is not wanted; `.exe` is added for Windows.
+        cover: Build programs that write what of them runs to GOCOVERDIR (`go.coverage`).
         inputs: Patterns of files that the build reads and Go's own rules do not show; `**` for
             the whole source. What it reads otherwise is found (`go.inputs`).
         setup: The arguments of `env`: version, module, image, cgo, race, goprivate, netrc, proxy.
@@ -69,14 +71,9 @@ async def build(
         SourceError: there is no go.mod, or no version in it.
     """
     command = partial(
-        go_build,
-        packages or (".",),
-        platform,
-        tags=tags,
-        trimpath=trimpath,
-        race=setup.get("race", False),
-        output=output,
-    )
+        go_build, packages or (".",), platform, tags=tags, trimpath=trimpath,
+        race=setup.get("race", False), cover=cover, output=output,
+    )  # fmt: skip
     line = command(ldflags=ldflags_with(ldflags, stamp or {}))
     if not (setup.get("cgo") or setup.get("race")):
         project = await inspect(source, setup.get("module", "."))

@@ -24,7 +24,7 @@ from pipelines._dagger import dagger
 from pipelines.go._results import Results, parse
 from pipelines.go._target import OUT
 
-__all__ = ["COVERAGE", "EVENTS", "anew", "equipped", "joined", "keeping", "read"]
+__all__ = ["COVERAGE", "EVENTS", "SCRIPTS", "anew", "equipped", "joined", "keeping", "read"]
 
 EVENTS, COVERAGE = "tests.json", "coverage.out"
 FAILED = Cache("go-failed-tests", "/go/failed-tests")
@@ -45,6 +45,31 @@ if [ "$code" != 0 ]; then
   mkdir -p "{FAILED.path}/${RUN}" && cp -r {OUT}/. "{FAILED.path}/${RUN}/"
 fi
 exit "$code"
+""",
+    # The package is the first word. What Go says it wrote stands below the package's directory.
+    "fuzz": f"""\
+package=$1; shift
+"$@" > {OUT}/fuzz.txt 2>&1
+code=$?
+mkdir -p {OUT}/crashers {OUT}/corpus "$GOCACHE/fuzz"
+at=$(go list -f '{{{{.Dir}}}}' "$package")
+sed -n 's/^ *Failing input written to //p' {OUT}/fuzz.txt | while read -r input; do
+  mkdir -p "{OUT}/crashers/${{input%/*}}" && cp "$at/$input" "{OUT}/crashers/$input"
+done
+cp -r "$GOCACHE/fuzz/." {OUT}/corpus/
+if [ "$code" != 0 ]; then
+  mkdir -p "{FAILED.path}/${RUN}" && cp -r {OUT}/. "{FAILED.path}/${RUN}/"
+fi
+exit "$code"
+""",
+    # How often, then the directory of the base, if any, and that of now, then the command.
+    "bench": f"""\
+count=$1; base=$2; now=$3; shift 3
+while [ "$count" -gt 0 ]; do
+  if [ -n "$base" ]; then (cd "$base" && "$@") >> {OUT}/base.txt || exit 1; fi
+  (cd "$now" && "$@") >> {OUT}/bench.txt || exit 1
+  count=$((count - 1))
+done
 """,
     "take": f"""\
 cp -r "{FAILED.path}/${RUN}/." {OUT}/ && rm -r "{FAILED.path}/${RUN}"
@@ -70,12 +95,12 @@ def equipped(container: dagger.Container) -> dagger.Container:
 
 
 async def keeping(
-    container: dagger.Container, command: list[str]
+    container: dagger.Container, command: list[str], script: str = "run"
 ) -> tuple[dagger.Directory, dagger.ExecError | None]:
-    """Run tests; give the files that they left, and the error if they failed."""
+    """Run tests by a script; give the files that they left, and the error if they failed."""
     name = uuid.uuid4().hex
     running = container.with_volatile_variable(RUN, name)
-    done = running.with_exec(["sh", f"{SCRIPTS}/run", *command])
+    done = running.with_exec(["sh", f"{SCRIPTS}/{script}", *command])
     try:
         return await done.directory(OUT).sync(), None
     except dagger.ExecError as error:

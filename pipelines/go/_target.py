@@ -65,6 +65,7 @@ def go_build(
     tags: Sequence[str] = (),
     trimpath: bool = True,
     race: bool = False,
+    cover: bool = False,
     output: str = "",
 ) -> list[str]:
     """Spell `go build`. Outputs are named as Go names them, or `output` (`.exe` is added)."""
@@ -76,6 +77,7 @@ def go_build(
         "go",
         "build",
         *shared_flags(tags, trimpath=trimpath, race=race),
+        *(["-cover"] if cover else []),
         *([f"-ldflags={ldflags}"] if ldflags else []),
         "-o",
         f"{OUT}/{output}{exe}",

@@ -12,7 +12,7 @@ import sys
 import anyio
 import pytest
 
-from pipelines import Shard, UsageError, connect, go
+from pipelines import Shard, StageFailed, UsageError, connect, go
 from pipelines._session import environment
 from tests.go.schema import validated
 
@@ -232,3 +232,86 @@ async def test_a_directory_that_is_not_there_is_said(source):
     async with connect(engine="embedded") as dag:
         with pytest.raises(UsageError, match=r"\./nowhere: .*directory not found"):
             await go.test(dag.host().directory(str(source)), "./nowhere")
+
+
+async def test_coverage_of_tests_and_of_a_program_is_one(source):
+    main = 'package main\n\nimport "example.com/m/a"\n\nfunc main() { println(a.Unused()) }\n'
+    put(source, "cmd/x/main.go", main)
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        tests = await go.report(tree, "./a")
+        assert (await tests.file("coverage.txt").contents()).endswith(" 50.0 %\n")
+        program = (await go.build(tree, None, "./cmd/x", cover=True)).file("x")
+        ran = (
+            (await go.env(tree)).with_directory("/covered", dag.directory())
+            .with_env_variable("GOCOVERDIR", "/covered").with_file("/x", program)
+            .with_exec(["/x"]).directory("/covered")
+        )  # fmt: skip
+        whole = await go.coverage(tests, ran, source=tree)
+        lines = (await whole.file("coverage.txt").contents()).splitlines()
+        assert [line.split() for line in lines] == [
+            ["example.com/m/a", "100.0", "%"],
+            ["example.com/m/cmd/x", "100.0", "%"],
+            ["total", "100.0", "%"],
+        ]
+        assert "a.go" in await whole.file("coverage.html").contents()
+        assert "Unused" in await whole.file("coverage.func.txt").contents()
+        with pytest.raises(StageFailed, match=r"50\.0 % .* less than 80 %"):
+            await go.coverage(tests, least=80)
+
+
+FUZZ = """
+func FuzzGood(f *testing.F) { f.Fuzz(func(t *testing.T, text string) {}) }
+
+func FuzzBad(f *testing.F) {
+	f.Add("seed")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) != 4 { t.Fatal("not of four bytes") }
+	})
+}
+"""
+
+
+async def test_fuzzing_keeps_what_it_found_and_shows_the_input_that_failed(source):
+    put(source, "a/fuzz_test.go", FUZZ)
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        made = await go.fuzz(tree, "./a", "FuzzGood", seconds=0.5)
+        assert {"corpus/", "crashers/", "fuzz.txt"} <= set(await made.entries())
+        with pytest.raises(go.FuzzFailed, match=r"not of four bytes") as caught:
+            await go.fuzz(tree, "./a", "FuzzBad", seconds=20)
+        assert "go test fuzz v1\n    string(" in str(caught.value)
+        [name] = await caught.value.outputs.glob("crashers/testdata/fuzz/FuzzBad/*")
+        fixed = tree.with_file(
+            f"a/{name.removeprefix('crashers/')}", caught.value.outputs.file(name)
+        )
+        with pytest.raises(go.TestsFailed, match="FuzzBad"):
+            await go.report(fixed, "./a", coverage=False)
+        with pytest.raises(UsageError, match=r"\./a has no fuzz test FuzzNone"):
+            await go.fuzz(tree, "./a", "FuzzNone", seconds=1)
+
+
+BENCH = """
+var sink []byte
+
+func BenchmarkMake(b *testing.B) {
+	for range b.N { sink = make([]byte, %d) }
+}
+"""
+
+
+async def test_benchmarks_are_run_in_turns_with_their_base_and_compared(source):
+    put(source, "a/bench_test.go", BENCH % 8192)
+    async with connect(engine="embedded") as dag:
+        now = dag.host().directory(str(source))
+        text = (source / "a/bench_test.go").read_text().replace("8192", "16")
+        base = now.with_new_file("a/bench_test.go", text)
+        made = await go.bench(now, "./a", base=base, times=4, seconds=0.001)
+        table = (await made.file("compare.txt").contents()).splitlines()
+        [memory] = [line for line in table if " B/op " in line]
+        assert "+51100.00% (p=0.029 n=4+4)" in memory
+        assert '"median": 8192' in await made.file("bench.json").contents()
+        alone = await go.bench(now, "./a", times=1, seconds=0.001)
+        assert sorted(await alone.entries()) == ["bench.json", "bench.txt"]
+        with pytest.raises(UsageError, match=r"there are no benchmarks in \./b"):
+            await go.bench(now, "./b", times=1)

@@ -48,10 +48,11 @@ def test_every_option_is_a_flag():
         tags=["a", "b"],
         trimpath=False,
         race=True,
+        cover=True,
         output="tool",
     )
     assert command == [
-        "go", "build", "-buildvcs=false", "-race", "-tags=a,b", "-ldflags=-s -w",
+        "go", "build", "-buildvcs=false", "-race", "-tags=a,b", "-cover", "-ldflags=-s -w",
         "-o", "/out/tool.exe", ".",
     ]  # fmt: skip
 
