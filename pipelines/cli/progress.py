@@ -10,6 +10,7 @@ from pipelines.report.annotations import annotations, github
 from pipelines.report.plain import Plain
 from pipelines.report.run import Display, Run
 from pipelines.report.summary import table
+from pipelines.report.travelled import travelled
 
 __all__ = ["display", "finish", "is_live"]
 
@@ -44,10 +45,13 @@ def finish(
 
         rows = [stage_fields(row, now) for row in run.rows()]
         error = describe(failure) if failure else ""
-        Json(stream).write("summary", exit_code=code, error=error, stages=rows)
+        caches = [{k: v for k, v in e.items() if k not in {"event", "span"}} for e in run.caches]
+        Json(stream).write("summary", exit_code=code, error=error, stages=rows, caches=caches)
         return
     if text := table(run.rows(), now):
         stream.write(f"\n{text}")
+    if text := travelled(run.caches):
+        stream.write(f"{text}\n")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         stream.writelines(f"{line}\n" for line in github(annotations(run.rows())))
     if failure:

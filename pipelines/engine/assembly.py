@@ -165,7 +165,7 @@ def assemble(
         layout.stat,
         files.origin,
         world,
-        History(Portraits(layout.root), events, volumes.has),
+        History(travel.portraits if travel else Portraits(layout.root), events, volumes.has),
         travel,
     )
     if travel is not None:
@@ -197,8 +197,9 @@ def _travelling(  # noqa: PLR0917 - the parts of the store
     from pipelines.engine.travel.stores import Stores
 
     stores = Stores(
-        layout, lease.path, Blobs(layout), files, records, volumes, images.layers, events.hidden
-    )
+        layout, lease.path, Blobs(layout), files, records, volumes, images.layers, events.hidden,
+        Portraits(layout.root),
+    )  # fmt: skip
     return opening.travel(Path(settings.workdir), environ, stores, events)
 
 

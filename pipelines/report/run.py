@@ -100,6 +100,7 @@ class Run:
         self._clock = clock
         self._lock = threading.Lock()
         self._rows: dict[str, StageRow] = {}
+        self.caches: list[dict[str, Any]] = []
         self._partial: dict[tuple[str, str, str], str] = {}
         self._shown = clock()
 
@@ -139,6 +140,8 @@ class Run:
                     self._log(event)
                 case "warning" | "notice" | "stderr":
                     self._show(self._display.notice, str(event.get("text", "")).rstrip())
+                case "cache":
+                    self.caches.append(event)
                 case "image":
                     text = f"image {event.get('reference')}: {event.get('state')}"
                     self._show(self._display.notice, text)

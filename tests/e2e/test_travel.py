@@ -145,3 +145,12 @@ async def test_unchanged_files_keep_their_times_on_another_machine(machine):
     assert seen["two"] == seen["one"]
     assert seen["three"][0] == seen["one"][0]
     assert seen["three"][1] > seen["one"][1], "changed content is new"
+
+
+async def test_a_fresh_machine_tells_which_file_made_a_command_run(machine):
+    for name in ("one", "two"):
+        async with machine(name) as (dag, source, heard):
+            (source / "a.txt").write_text(f"{name}\n")
+            await built(dag, source).stdout()
+    reasons = [r for e in heard if e["event"] == "why" for r in e["reasons"]]
+    assert "first run" not in {reason["kind"] for reason in reasons}

@@ -45,6 +45,10 @@ class Index:
         if generation is not None:
             self._found = Found(generation.records, generation.trees)
 
+    def records(self) -> Mapping[str, bytes]:
+        """Give the records as they came, or none."""
+        return self._found.records if self._found is not None else {}
+
     # --- what the solver's cache asks ---------------------------------------------------------
 
     def get(self, key: Digest) -> Result | None:

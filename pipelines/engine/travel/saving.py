@@ -31,6 +31,7 @@ from pipelines.engine.store.lazy import stored_tree
 from pipelines.engine.travel import times
 from pipelines.engine.travel.backend import Backend, Change
 from pipelines.engine.travel.index import Index
+from pipelines.engine.travel.portraits import PREFIX, Portraits
 from pipelines.engine.travel.results import INLINE, Record, blob_name, files_name, layer_name
 from pipelines.engine.travel.secrecy import Secrecy
 from pipelines.engine.travel.stores import Stores
@@ -39,6 +40,7 @@ from pipelines.engine.travel.volumes import Save, Travelling
 __all__ = ["KEEP", "LARGEST", "Saving"]
 
 KEEP = 20
+MOST_PORTRAITS = 256
 LARGEST = 512 << 20
 UNSAVED = frozenset({"Rootfs", "layer"})
 
@@ -71,6 +73,7 @@ class Saving:
         self._stores = stores
         self._index = index
         self._volumes = volumes
+        self.portraits: Portraits | None = None
         self._times = since
 
     def jobs(self, backend: Backend, key: str) -> Iterator[tuple[str, Save]]:
@@ -110,6 +113,8 @@ class Saving:
         home.mkdir()
         if plan.new and self._times.save(home):
             plan.trees[times.NAME] = home
+        if self.portraits is not None and plan.new:
+            plan.records |= self.portraits.records()
         if base is not None:
             plan.drop = list(self._stale(number - KEEP, plan))
         return plan
@@ -194,7 +199,11 @@ class Saving:
         base = self._index.generation
         assert base is not None
         kept: set[str] = {times.NAME, *plan.trees}
+        drawn = [key for key in base.records if key.startswith(PREFIX) and key not in plan.records]
+        yield from drawn[MOST_PORTRAITS:]
         for key, content in {**base.records, **plan.records}.items():
+            if key.startswith(PREFIX):
+                continue
             try:
                 record = Record.decode(content)
             except (ValueError, KeyError, TypeError, AttributeError):

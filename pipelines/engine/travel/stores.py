@@ -8,6 +8,7 @@ from pipelines.engine.scrub import Hidden
 from pipelines.engine.store.blobs import Blobs
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
+from pipelines.engine.store.portraits import Portraits
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.volumes import Volumes
 
@@ -29,3 +30,4 @@ class Stores:
     volumes: Volumes
     images: Callable[[], Collection[str]]
     hidden: Hidden
+    portraits: Portraits

@@ -42,6 +42,7 @@ from pipelines.engine.travel.aside import Aside, awaited
 from pipelines.engine.travel.backend import Backend, Unusable
 from pipelines.engine.travel.fetching import Fetching, ended
 from pipelines.engine.travel.index import Index
+from pipelines.engine.travel.portraits import Portraits
 from pipelines.engine.travel.saving import Saving
 from pipelines.engine.travel.stores import Stores
 from pipelines.engine.travel.times import Times
@@ -84,8 +85,10 @@ class Travel:
             settings, stores, self._reached, self._aside, account, self._tell, self.warn
         )
         self.times = Times(stores.files)
+        self.portraits = Portraits(stores.portraits, self.index.records)
         self._scratch = stores.scratch
         self._saving = Saving(settings, stores, self.index, self.volumes, self.times)
+        self._saving.portraits = self.portraits
 
     # --- start -----------------------------------------------------------------------------
 

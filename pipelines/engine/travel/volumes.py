@@ -229,7 +229,11 @@ class Travelling:
                 found, "", into, exact=exact, aging=True, worth=offer.worth
             )
         name, began = f"volume {found.meta.get('volume', '')}", time.monotonic()
-        watch = Watch(offer.worth or self._settings.budget, time.monotonic)
+        watch = Watch(
+            self._settings.budget if offer.worth is None else offer.worth,
+            time.monotonic,
+            offer.size,
+        )
         try:
             return await watched(
                 watch,
