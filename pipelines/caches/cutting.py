@@ -17,7 +17,7 @@ from fastcdc import fastcdc  # type: ignore[import-untyped]
 
 from pipelines.caches.scan import Found
 
-__all__ = ["HUGE", "LARGEST", "WHOLE", "Piece", "Unsteady", "cut", "pieces"]
+__all__ = ["HUGE", "LARGEST", "WHOLE", "Piece", "Unsteady", "cut", "pieces", "streamed"]
 
 WHOLE = 64 << 10  # files up to this are one chunk
 SMALLEST, AVERAGE, LARGEST = 16 << 10, 64 << 10, 256 << 10
@@ -57,6 +57,20 @@ def cut(row: Found, directory: int, known: Container[bytes]) -> list[Piece]:
         finally:
             os.close(held)
     raise Unsteady(f"{row.path!r} changes while it is saved")
+
+
+def streamed(row: Found, directory: int, known: Container[bytes]) -> Iterator[Piece]:
+    """Read a file without holding it in memory; it gets one try."""
+    held = os.open(os.path.basename(row.path), _READ, dir_fd=directory)
+    try:
+        length = 0
+        for piece in pieces(held, row.size, known):
+            length += piece.length
+            yield piece
+        if not _steady(row, held, length):
+            raise Unsteady(f"{row.path!r} changes while it is saved")
+    finally:
+        os.close(held)
 
 
 def _steady(row: Found, held: int, length: int) -> bool:

@@ -21,14 +21,14 @@ from typing import TypeVar
 from anyio import from_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
-from pipelines.caches.cutting import Piece
+from pipelines.caches.cutting import Piece, Unsteady
 from pipelines.caches.generation import Generation, GenerationKind, seal
 from pipelines.caches.habits import PLAIN, Habit, detect, habit
 from pipelines.caches.index import Index
-from pipelines.caches.packing import Packed, Packer, pack_size
-from pipelines.caches.reading import batches, read
+from pipelines.caches.packing import Packed, Packer
+from pipelines.caches.reading import Cut, batches, read, stream
 from pipelines.caches.rewriting import compact
-from pipelines.caches.scan import Keep, scan
+from pipelines.caches.scan import Found, Keep, scan
 from pipelines.caches.seen import Seen
 from pipelines.caches.transport import Transport
 from pipelines.caches.tree import FILE, HARD, Rows
@@ -107,8 +107,8 @@ class _Making:
         job, base = self._job, self._job.base
         habits = {n: self._habit(n, path) for n, path in trees.items()}
         drawn = {n: self._draw(n, path, habits[n], seen.get(n)) for n, path in trees.items()}
-        size = pack_size(sum(one.unread for one in drawn.values()))
-        packer = Packer(self._index, self._pool, self._emit, size=size, level=job.level)
+        expected = sum(one.unread for one in drawn.values())
+        packer = Packer(self._index, self._pool, self._emit, expected=expected, level=job.level)
         for name, path in trees.items():
             self._take_files(path, drawn[name], packer)
             packer.close_frame()  # a tree is restored by itself
@@ -169,15 +169,21 @@ class _Making:
             look = partial(read, top, known=self._known)
             for cuts in _ordered(self._pool, look, batches(wanted)):
                 from_thread.check_cancelled()
-                for cut in cuts:
-                    if cut.fault is not None:
-                        self._skipped.append((rows[cut.row].path, cut.fault))
-                        continue
-                    self._read += 1
-                    numbers = array("I", (self._take(p, packer) for p in cut.pieces))
-                    drawn.chunks[cut.row] = numbers
+                for one in cuts:
+                    try:
+                        drawn.chunks[one.row] = self._numbered(top, rows[one.row], one, packer)
+                        self._read += 1
+                    except (Unsteady, OSError) as exc:
+                        self._skipped.append((rows[one.row].path, str(exc)))
         finally:
             os.close(top)
+
+    def _numbered(self, top: int, row: Found, found: Cut, packer: Packer) -> "array[int]":
+        """Give the numbers of a file's chunks, packing what is new."""
+        if found.fault is not None:
+            raise Unsteady(found.fault)
+        pieces = stream(top, row, self._known) if found.pieces is None else found.pieces
+        return array("I", (self._take(piece, packer) for piece in pieces))
 
     def _take(self, piece: Piece, packer: Packer) -> int:
         """Give a chunk's number, packing it if it is new."""

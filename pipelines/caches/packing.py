@@ -36,13 +36,13 @@ class _Frame(NamedTuple):
     seal: bytes
 
 
-def pack_size(raw: int) -> int:
-    """Choose how large packs are for so many bytes of new contents.
+def pack_size(total: int) -> int:
+    """Choose how large packs are for so many compressed bytes.
 
     Few requests restore a large tree, and a small change needs no large pack: 8 to 32 MiB,
     and more only where there would be more than six of 32 MiB.
     """
-    share = raw // 4 // _REQUESTS
+    share = total // _REQUESTS
     return max(PACK, min(share, _LARGE if share <= _LARGE else _LARGEST))
 
 
@@ -50,13 +50,20 @@ class Packer:
     """Puts chunks into an index and their bytes into packs."""
 
     def __init__(
-        self, index: Index, pool: Executor, emit: Callable[[Packed], None], *, size: int, level: int
+        self,
+        index: Index,
+        pool: Executor,
+        emit: Callable[[Packed], None],
+        *,
+        expected: int,
+        level: int,
     ) -> None:
         self._index = index
         self._pool = pool
         self._emit = emit
-        self._size = size
+        self._expected = expected  # bytes that may come, of which some may be known
         self._level = level
+        self._seen = [0, 0]  # bytes that came, as they are and compressed
         self._open: list[bytes | memoryview] = []
         self._raw = 0
         self.first = len(index.homes)  # the number of the first new frame
@@ -102,10 +109,16 @@ class Packer:
     def _collect(self, left: int) -> None:
         while len(self._making) > left:
             frame = self._making.popleft().result()
-            if self._held and self._held + len(frame.content) > self._size:
+            self._seen = [self._seen[0] + frame.raw, self._seen[1] + len(frame.content)]
+            if self._held and self._held + len(frame.content) > self._size():
                 self._close_pack()
             self._parts.append(frame)
             self._held += len(frame.content)
+
+    def _size(self) -> int:
+        """Choose how large the pack is to be, from how well things compressed so far."""
+        raw, size = self._seen
+        return pack_size(self._expected * size // max(1, raw))
 
     def _close_pack(self) -> None:
         if not self._parts:

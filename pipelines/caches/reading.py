@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from pipelines.caches.cutting import HUGE, Piece, Unsteady, cut
+from pipelines.caches.cutting import HUGE, Piece, Unsteady, cut, streamed
 from pipelines.caches.scan import Found, entered
 
-__all__ = ["Batch", "Cut", "batches", "read"]
+__all__ = ["Batch", "Cut", "batches", "read", "stream"]
 
 _BYTES = 8 << 20
 _FILES = 512
@@ -28,10 +28,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A file's pieces, or why there are none."""
+    """A file's pieces, or why there are none; None: it is huge and is to be streamed."""
 
     row: int
-    pieces: Sequence[Piece]
+    pieces: Sequence[Piece] | None
     fault: str | None = None
 
 
@@ -40,7 +40,8 @@ def batches(rows: Iterable[tuple[int, Found]]) -> Iterator[Batch]:
     group: list[tuple[int, Found]] = []
     size = 0
     for number, row in rows:
-        if group and (size + row.size > _BYTES or len(group) >= _FILES):
+        huge = row.size > HUGE or (group and group[-1][1].size > HUGE)
+        if group and (huge or size + row.size > _BYTES or len(group) >= _FILES):
             yield Batch(group)
             group, size = [], 0
         group.append((number, row))
@@ -49,8 +50,20 @@ def batches(rows: Iterable[tuple[int, Found]]) -> Iterator[Batch]:
         yield Batch(group)
 
 
+def stream(top: int, row: Found, known: Container[bytes]) -> Iterator[Piece]:
+    """Read a huge file piece by piece.
+
+    Raises:
+        Unsteady: it changed meanwhile; what was made of it is of no use.
+    """
+    with entered(top, os.path.dirname(row.path)) as held:
+        yield from streamed(row, held, known)
+
+
 def read(top: int, batch: Batch, known: Container[bytes]) -> list[Cut]:
     """Read and cut a batch's files; what can not be read is said, not raised."""
+    if batch.huge:
+        return [Cut(batch.rows[0][0], None)]
     done: list[Cut] = []
     with ExitStack() as stack:
         at: bytes | None = None

@@ -8,6 +8,7 @@ import pytest
 from pipelines.caches.compaction import victims
 from pipelines.caches.generation import load
 from pipelines.caches.index import Index, Pack
+from pipelines.caches.packing import pack_size
 from pipelines.caches.restoring import restore
 from pipelines.caches.saving import save
 from pipelines.caches.verifying import inspect, verify
@@ -105,6 +106,34 @@ async def test_compaction_that_can_not_read_leaves_things_as_they_are(tmp_path):
     memory.faults = None
     assert saved.rewritten == 0
     assert not (await verify(memory, generation)).faults
+
+
+@pytest.mark.parametrize(("total", "size"), [(0, 8), (60, 10), (190, 31), (900, 128)])
+def test_packs_are_few_and_small_changes_small(total, size):
+    assert pack_size(total * MB) // MB == size
+
+
+async def test_what_does_not_compress_is_restored_by_few_requests(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.caches.packing.PACK", 1 * MB)
+    memory = Memory()
+    root = fill(tmp_path / "from", {f"{i}": noise(i, 900_000) for i in range(40)})
+    generation, _ = await save(memory, None, {"": root}, kind="download")
+    assert len(generation.packs) <= 8
+
+
+async def test_a_huge_file_is_streamed(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.caches.reading.HUGE", 1 * MB)
+    monkeypatch.setattr("pipelines.caches.cutting.HUGE", 1 * MB)
+    memory, plain = Memory(), Memory()
+    root = fill(tmp_path / "from", {"a": b"1", "huge": noise(1, 5_000_000), "z": b"2"})
+    generation, saved = await save(memory, None, {"": root}, kind="download")
+    assert saved.read == 3
+    monkeypatch.undo()
+    whole, _ = await save(plain, None, {"": root}, kind="download")
+    assert generation.trees == whole.trees  # windows do not move where chunks end
+    (tmp_path / "to").mkdir()
+    await restore(memory, generation, "", tmp_path / "to")
+    assert describe(tmp_path / "to") == describe(root)
 
 
 async def test_an_insertion_in_a_large_file_uploads_little(tmp_path):
