@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,17 @@ def test_a_damaged_backend_is_exit_code_7(here, capsys):
             path.write_bytes(b"\0" * path.stat().st_size)
     assert command(["cache", "restore", str(here / "back"), "--key", "k"]) == 7
     assert not list((here / "back").iterdir())
+
+
+def test_six_jobs_that_save_at_once_lose_nothing(here):
+    jobs = []
+    for number in range(6):
+        top = tree(here / f"job{number}", **{f"module{number}": "x" * number, "shared": "same"})
+        words = ["cache", "save", str(top), "--key", "modules", "--kind", "download"]
+        env = {**os.environ, "PIPELINES_CACHE_DIR": str(here / f"machine{number}")}
+        command = [sys.executable, "-m", "pipelines.cli.main", *words]
+        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        jobs.append(subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL))
+    assert [job.wait() for job in jobs] == [0] * 6
+    assert main(["restore", str(here / "all"), "--key", "modules"]) == 0
+    assert sorted(os.listdir(here / "all")) == [*(f"module{n}" for n in range(6)), "shared"]

@@ -15,6 +15,7 @@ import pytest
 from pipelines.cli.main import main
 from pipelines.cli.proxy import _bytes, beside
 from pipelines.proxy.sums import zip_sum
+from tests.webserver import Reply, web
 
 ROOT = Path(__file__).parents[2]
 GO = shutil.which("go")
@@ -48,6 +49,7 @@ def project(tmp_path):
 @contextmanager
 def proxy(tmp_path, upstream, *arguments):
     """The command; gives GOPROXY as it prints it."""
+    upstream = upstream if isinstance(upstream, str) else f"file://{upstream}"
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "pipelines.cli.main", "proxy", "--until-eof"),
@@ -57,7 +59,7 @@ def proxy(tmp_path, upstream, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "GOPROXY": f"file://{upstream},off"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GOPROXY": f"{upstream},off"},
     )
     with process:
         yield process.stdout.readline().strip().removeprefix("export GOPROXY=")
@@ -67,10 +69,17 @@ def proxy(tmp_path, upstream, *arguments):
 
 
 def download(project, tmp_path, goproxy, number):
-    return subprocess.run(
+    process = start(project, tmp_path, goproxy, number)
+    output, said = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, said)
+
+
+def start(project, tmp_path, goproxy, number):
+    return subprocess.Popen(
         [GO, "mod", "download", "-x", "all"],
         cwd=project,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={
             **os.environ,
@@ -113,6 +122,20 @@ def test_upstream_must_send_what_go_sum_says(tmp_path, upstream, project):
         failed = download(project, tmp_path, goproxy, 1)
     assert failed.returncode != 0
     assert "go.sum has h1:AAA" in failed.stderr
+
+
+@needs_go
+def test_six_jobs_fetch_every_byte_once(tmp_path, upstream, project):
+    top = upstream.parents[2]
+    with web() as served:
+        for path in upstream.iterdir():
+            served.pages[f"/{path.relative_to(top)}"] = Reply(body=path.read_bytes())
+        with proxy(tmp_path, served.url) as goproxy:
+            jobs = [start(project, tmp_path, goproxy, number) for number in range(6)]
+            said = [(job.communicate()[1], job.returncode) for job in jobs]
+    assert [words for words, code in said if code] == []
+    assert sorted(served.paths) == sorted(set(served.paths))
+    assert any(path.endswith(".zip") for path in served.paths)
 
 
 def test_beside_a_run_goproxy_leads_to_it_and_back(tmp_path, upstream, monkeypatch):
