@@ -330,6 +330,8 @@ async def opened(settings: Settings) -> AsyncIterator[Engine]:
             Solver(cache, parts.run, settings.jobs).open() as solver,
         ):
             answers = Answers(solver, parts.travel, parts.run.rootfs.run)
+            if parts.travel is not None:
+                parts.travel.definition = solver.definition
             engine = Engine(parts, settings, answers, lease)
             ending.append(engine)
             parts.seeds.solving(engine.tree)

@@ -157,6 +157,10 @@ class Solver:
         """Whether nothing was solved yet: no result is held on to."""
         return not (self._flights or self._solved or self._definitions)
 
+    def definition(self, op: Op) -> Digest | None:
+        """Give the definition key of an op if it is known: it is of all below what was solved."""
+        return self._definitions.get(op.digest)
+
     def forget(self) -> None:
         """Forget what was solved, but for sources: they are read once a session."""
         pinned = {d: r for d, r in self._solved.items() if d in self._sources}

@@ -83,6 +83,10 @@ class Travel(Protocol):
         """What caches cost and save."""
         ...
 
+    def hit(self, op: Op) -> None:
+        """Note that a record answered for an op."""
+        ...
+
     async def bring(
         self, op: Op, inputs: Sequence[Result], images: Callable[[Rootfs], object]
     ) -> None:
@@ -177,6 +181,8 @@ class Run:
 
     def hit(self, op: Op) -> None:
         """Tell that a record answered for a command."""
+        if self.travel is not None:
+            self.travel.hit(op)
         if isinstance(op, Exec):
             self.events.exec(op, "cached")
 

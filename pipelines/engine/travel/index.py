@@ -7,10 +7,11 @@ their files are here, because the store takes a tree's record for a promise of i
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pipelines.caches.generation import Generation
 from pipelines.engine.digest import Digest
+from pipelines.engine.op import Exec, Op
 from pipelines.engine.result import Result, from_json, references
 from pipelines.engine.travel.fetching import Fetching
 from pipelines.engine.travel.results import Found, Record, blob_name, files_name, layer_name
@@ -37,6 +38,8 @@ class Index:
         self._believed = False
         self.hits = 0
         self.spared = 0.0  # seconds of wall time
+        self._walked: set[Digest] = set()  # ops whose part of that is in it
+        self._answered: float | None = None  # the share of the record that was given last
         self.shares: dict[Digest, float] = {}
 
     def load(self, generation: Generation | None) -> None:
@@ -55,6 +58,7 @@ class Index:
         """Answer a key that the store does not know."""
         with self._lock:
             if (known := self._answers.get(key)) is not None:
+                self._answered = 0.0
                 return known
             record = self._found.find(key, self._fetching.here) if self._found else None
             if record is None:
@@ -62,17 +66,38 @@ class Index:
             self._answers[key] = made = self._result(record)
             self._believed = True
             self.hits += record.note.startswith("Exec")
-            self.spared += record.share
+            self._answered = record.share
             self.used[key] = None
             return made
 
     def use(self, key: Digest, *, made: bool = False, share: float | None = None) -> None:
         """Hear that the store itself has answered a key, or that its result was made now."""
+        self._answered = None
         self.used[key] = None
         if made:
             self.made.add(key)
         if share is not None:
             self.shares[key] = share
+
+    def spare(self, op: Op, definition: Callable[[Op], Digest | None]) -> None:
+        """Hear for which op the last answer was, and add up what need not run for it.
+
+        An answer spares all that is below the op, of which nobody will ask: what each command
+        there took is in its own record, under its definition key. Commands count once.
+        """
+        if (answered := self._answered) is None or self._found is None:
+            return
+        self._answered, waiting = None, [op]
+        while waiting:
+            at = waiting.pop()
+            if at.digest in self._walked:
+                continue
+            self._walked.add(at.digest)
+            waiting += [edge.op for edge in at.inputs]
+            if isinstance(at, Exec):
+                known = definition(at)
+                share = self._found.share(str(known)) if known is not None else 0.0
+                self.spared += max(share, answered if at is op else 0.0)
 
     def alias(self, keys: Sequence[Digest], result: Result) -> bool:
         """Hear of more keys of a result; True if it is one that the store must not record."""

@@ -141,6 +141,13 @@ class Found:
             return None
         return record if complete else None
 
+    def share(self, key: str) -> float:
+        """Give what the command of a record took; nothing if there is none."""
+        try:
+            return Record.decode(self.records[key]).share
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return 0.0
+
     def older_than(self, number: int) -> Iterable[str]:
         """List the records that no run has asked for since a generation."""
         for key, content in self.records.items():

@@ -81,6 +81,7 @@ class Travel:
         self._fetching = Fetching(stores, self._aside, self._restore)
         self.index = Index(stores, self._fetching)
         self.account = account
+        self.definition: Callable[[Op], Digest | None] = lambda _: None
         self.volumes = Travelling(
             settings, stores, self._reached, self._aside, account, self._tell, self.warn
         )
@@ -98,6 +99,10 @@ class Travel:
         if self._settings.results and self._settings.restores:
             self._loading = loading = self._aside.start(self._load)
             self.times.coming(self._aside.start(self._load_times, loading))
+
+    def hit(self, op: Op) -> None:
+        """Hear that a record answered for an op: what is below it need not run either."""
+        self.index.spare(op, self.definition)
 
     async def ready(self) -> None:
         """Wait until it is known what other machines have made."""
