@@ -183,6 +183,7 @@ class _Closure:
         self._seen: set[str] = set()
         self._waiting: list[str] = []
         self._lists = False
+        self._loads = False
         self._tested: set[str] = set()
         self._names = frozenset(survey.names)
 
@@ -214,13 +215,14 @@ class _Closure:
 
     def beside(self) -> None:
         """Take in what tests may open."""
-        above = self._tested
+        above = {".", *self._tested} if self._loads else self._tested
         for name in self._survey.names:
             if not ("." in above or any(parent in above for parent in _parents(name))):
                 continue
             directory, _, base = name.rpartition("/")
             if (
                 self._lists
+                or (self._loads and not _DOCUMENT.fullmatch(base))
                 or _ignored(directory, ".")
                 or (not base.endswith(".go") and not _DOCUMENT.fullmatch(base))
             ):
@@ -280,6 +282,7 @@ class _Closure:
         if found.everything:
             raise _Whole(f"{path} runs Go itself, or asks where its own source is")
         self._lists = self._lists or found.lists
+        self._loads = self._loads or found.loads
         # A test's own code runs where its package is; what it calls, where any of the tests is.
         places = {directory} if path.endswith("_test.go") else {directory, *self._tested}
         for upward in found.upward:

@@ -49,8 +49,9 @@ _READS = (
     r"\b(ReadDir|WalkDir|Walk|Glob|DirFS|Readdir\w*|ParseDir|FileServer|CopyFS)\(",
     r'(Command(Context)?|LookPath)\([^)]*["`](go|gofmt)["`]',
     r'["`](go|gofmt)["`],\s*["`](build|env|generate|install|list|mod|run|test|tool|vet)["`]',
-    r"\b(runtime\.Caller|Getwd|packages\.Load)\(",
+    r"\b(runtime\.Caller|Getwd)\(",
 )
+_LOADS = r"\bpackages\.Load\("  # golang.org/x/tools: runs `go list`, which reads code and no more
 MANIFESTS = ("go.mod", "go.work")
 MANIFEST_LINES = r"^\s*module\s|=>\s*\"?\.\.?(/|$)"
 FILES = ("*.go", "*.s", "*.S", "*.sx", "*.c", "*.h", "*.cc", "*.cpp", "*.cxx", "*.hh", "*.hpp")
@@ -73,8 +74,8 @@ class GoFile:
     `//go:embed`, `upward` the paths with `..` in them. `constraint` is None if there is none,
     "?" if there may be one that was not understood. `read` says that its package clause was seen:
     a file without one was not searched as it should have been. `foreign` gives the C compiler or
-    assembler files of other directories, `lists` may list directories or read documents, and
-    `everything` runs Go, or asks where its own source is.
+    assembler files of other directories, `lists` may list directories or read documents, `loads`
+    reads any package's code, and `everything` runs Go, or asks where its own source is.
     """
 
     constraint: str | None = None
@@ -84,6 +85,7 @@ class GoFile:
     cgo: bool = False
     foreign: bool = False
     lists: bool = False
+    loads: bool = False
     everything: bool = False
     read: bool = False
 
@@ -128,7 +130,7 @@ async def _ask(source: dagger.Directory) -> Survey:
 def pattern(modules: Iterable[str]) -> str:
     """Spell what is looked for in Go files, given the import paths of the source's modules."""
     own = "|".join(re.escape(path).replace(r"\-", "-") for path in sorted(modules))
-    return "|".join((*_LINES, *_READS, *([rf'["`]({own})[/"`]'] if own else [])))
+    return "|".join((*_LINES, *_READS, _LOADS, *([rf'["`]({own})[/"`]'] if own else [])))
 
 
 async def _search(source: dagger.Directory, pattern: str, globs: tuple[str, ...]) -> list[Line]:
@@ -197,6 +199,7 @@ def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         cgo='"C"' in together or "`C`" in together,
         foreign=any(map(_leaves, texts)),
         lists=_LISTS.search(together) is not None,
+        loads=re.search(_LOADS, together) is not None,
         everything=_GO_ITSELF.search(together) is not None,
         read=clause is not None,
     )

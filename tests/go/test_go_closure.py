@@ -146,6 +146,12 @@ def test_what_tests_call_reads_from_where_the_tests_are():
     assert "fixtures/x/1" in found("./lib", files=files, tests=True).paths
 
 
+def test_a_test_that_loads_packages_reads_all_code_and_no_document():
+    files = {"lib/lib_test.go": "package lib\n\nvar p, _ = packages.Load(c, pattern)\n"}
+    every = {*SOURCE, *files} - {"README.md"}
+    assert set(found("./lib", files=files, tests=True).paths) == every
+
+
 def test_vet_looks_at_the_files_of_a_tested_package_for_other_targets():
     others = {"lib/lib_windows.go", "lib/skipped.go", "lib/asm_arm64.s"}
     assert others <= set(found("./lib", tests=True).paths)
