@@ -107,7 +107,7 @@ class _Cells:
         more = [f"-coverprofile={OUT}/{COVERAGE}"] if self.coverage else []
         command = self.chosen.command(cell.packages, "-json", *more, seconds=cell.seconds)
         files, failure = await keeping(container, command)
-        results = await read(container, files, self.module)
+        results = await read(container, files, self.module, self.chosen.module)
         if failure is not None and (none := unmatched(cell.packages, failure, results)):
             raise none
         if failure is not None and not results.packages:
@@ -125,7 +125,7 @@ class _Cells:
             [path], "-json", "-count=1", run=pattern, seconds=cell.seconds
         )
         files, _ = await keeping(again, command)
-        return await read(again, files, self.module)
+        return await read(again, files, self.module, self.chosen.module)
 
 
 async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:

@@ -26,7 +26,7 @@ _LINE = re.compile(r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a source file; `file` is a path from the module's root."""
+    """A line of a source file; `file` is a path from the source's root."""
 
     file: str
     line: int
@@ -163,8 +163,14 @@ class _Open:
     tests: dict[str, tuple[Status | None, float, _Text]] = field(default_factory=dict)
 
 
-def parse(lines: Iterable[str], module: str = "") -> Results:
-    """Read the lines of `go test -json`; `module` is the import path that paths are made from."""
+def parse(lines: Iterable[str], module: str = "", root: str = ".") -> Results:
+    """Read the lines of `go test -json`.
+
+    Args:
+        lines: The events.
+        module: The import path of the module that is tested, which `-trimpath` writes into paths.
+        root: The module's directory in the source: places are files of the source.
+    """
     packages: dict[str, _Open] = {}
     builds: dict[str, _Text] = {}
     noise = _Text()
@@ -179,7 +185,7 @@ def parse(lines: Iterable[str], module: str = "") -> Results:
             _take(packages.setdefault(event["Package"], _Open()), event)
     for found in packages.values():
         found.build = str(builds.get(found.failed_build, ""))
-    closed = (_closed(path, found, module) for path, found in packages.items())
+    closed = (_closed(path, found, module, root) for path, found in packages.items())
     return Results(tuple(closed), str(noise))
 
 
@@ -218,7 +224,7 @@ def _early(found: _Open) -> str:
     return f"timed out after {late['limit']}" if late else ""
 
 
-def _closed(path: str, found: _Open, module: str) -> Package:
+def _closed(path: str, found: _Open, module: str, root: str) -> Package:
     status: Status = found.status or "failed"
     early = _early(found) if status == "failed" else ""
     directory = path.removeprefix(module).strip("/") if path.startswith(module) else path
@@ -228,7 +234,7 @@ def _closed(path: str, found: _Open, module: str) -> Package:
             ended or ("failed" if status == "failed" else "passed"),
             seconds,
             str(text),
-            tuple(_places(str(text), directory, module)),
+            tuple(_places(str(text), directory, module, root)),
             "" if ended else early,
         )
         for name, (ended, seconds, text) in found.tests.items()
@@ -242,12 +248,12 @@ def _closed(path: str, found: _Open, module: str) -> Package:
         found.build,
         output,
         tests,
-        tuple(_places(found.build, "", module)),
+        tuple(_places(found.build, "", module, root)),
         early,
     )
 
 
-def _places(text: str, directory: str, module: str) -> Iterator[Place]:
+def _places(text: str, directory: str, module: str, root: str) -> Iterator[Place]:
     """Find the lines that say where: `x_test.go:12: message`; of traces, those of this module."""
     panic = re.search(r"^panic: .*$", text, re.MULTILINE)
     for line in text.splitlines():
@@ -265,4 +271,6 @@ def _places(text: str, directory: str, module: str) -> Iterator[Place]:
         elif "/" not in file:
             file = posixpath.join(directory, file)
         message = panic[0] if trace and panic else rest
+        if not found["file"].startswith("/src/"):
+            file = posixpath.join(root, file)
         yield Place(posixpath.normpath(file), int(found["line"]), message)

@@ -123,12 +123,14 @@ async def joined(container: dagger.Container, parts: list[dagger.Directory]) -> 
     return await container.with_exec(["sh", f"{SCRIPTS}/join"]).directory(OUT).sync()
 
 
-async def read(container: dagger.Container, files: dagger.Directory, module: str) -> Results:
+async def read(
+    container: dagger.Container, files: dagger.Directory, module: str, root: str
+) -> Results:
     """Read the events. Of very many, what tests printed is left out, not how they ended."""
     if await files.file(EVENTS).size() > MANY:
         thin = container.with_directory(OUT, files).with_exec(["sh", f"{SCRIPTS}/thin"])
         files = await thin.directory(OUT).sync()
-    return parse([line async for line in _lines(files.file(EVENTS))], module)
+    return parse([line async for line in _lines(files.file(EVENTS))], module, root)
 
 
 async def _lines(file: dagger.File) -> AsyncIterator[str]:

@@ -168,3 +168,14 @@ def test_what_was_left_out_before_is_counted():
     line = {"Action": "output", "Package": M, "Test": "TestA", "Output": "[…]\n", "LeftOut": 10**9}
     found = results(events(("run", M, "TestA")), [json.dumps(line)], events(("fail", M, "TestA")))
     assert "[1000000000 characters left out]" in found.packages[0].tests[0].output
+
+
+def test_places_in_a_module_below_are_files_of_the_source():
+    tests = [
+        ("TestA", "fail", "    a_test.go:3: no good\n"),
+        ("TestB", "fail", f"panic: x\n\t{M}/sub/b.go:4 +0x1\n"),
+        ("TestC", "fail", "panic: x\n\t/src/api/sub/c.go:5 +0x1\n"),
+    ]
+    found = parse(ended(f"{M}/sub", "fail", *tests), M, "api")
+    files = [test.places[0].file for _, test in found.failed]
+    assert files == ["api/sub/a_test.go", "api/sub/b.go", "api/sub/c.go"]
