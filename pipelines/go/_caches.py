@@ -10,12 +10,16 @@ shares them shares one volume: projects, stages, `go build` of the platform that
 `go test` and `go vet`, coverage with none (it rewrites the covered packages alone), stamps, tags
 and -trimpath (the standard library is the same for all of these). A name is
 
-    go-build-<version>-<os>-<arch>[-<variant>][-cgo|-zig|-race]
+    go-build-<version>-<os>-<arch>[-<variant>][-cgo|-zig|-race][-<image>]
+
+where the last part is for C that an image brings: what Go does not have in its keys is the headers
+of the system, so nothing is shared between two images (`go help cache`). zig brings its own.
 
 Both are `shared`: the go command locks what it must, a lock on the whole volume would put the
 matrix in a queue (`go help cache`).
 """
 
+from hashlib import sha256
 from typing import Literal
 
 from pipelines._cache import Cache
@@ -38,15 +42,17 @@ def caches(
     cgo: bool = False,
     race: bool = False,
     compiler: Literal["", "zig"] = "",
+    image: str = "",
 ) -> tuple[Cache, ...]:
     """Give the volumes of a target: modules, build cache.
 
     Without a platform it is what Go runs on, whatever that is: name it (`native`) to share the
-    volume with builds for it.
+    volume with builds for it. `image` is the id of an image of one's own.
     """
     kind: Class = "race" if race else (compiler or "cgo") if cgo else ""
     target = str(platform).replace("/", "-") if platform else "native"
-    name = "-".join(part for part in ("go-build", version, target, kind) if part)
+    own = sha256(image.encode()).hexdigest()[:12] if image and kind in {"cgo", "race"} else ""
+    name = "-".join(part for part in ("go-build", version, target, kind, own) if part)
     return MODULES, Cache(name, BUILD_PATH)
 
 

@@ -14,6 +14,7 @@ from pipelines._errors import StageFailed
 from pipelines.go._commands import Setup, part_of
 from pipelines.go._diagnosis import diagnosis, explained
 from pipelines.go._env import WORKDIR, env
+from pipelines.go._target import shared_flags
 from pipelines.go._tools import GOLANGCI_LINT, GOVULNCHECK, tool
 
 __all__ = ["generate", "lint", "tidy", "vet", "vulncheck"]
@@ -36,7 +37,8 @@ async def vet(
         StageFailed: it found something; the message has its lines.
     """
     every = packages or ("./...",)
-    command = ["go", "vet", *([f"-tags={','.join(tags)}"] if tags else []), *every]
+    # The flags of builds and tests: what they have compiled is then not compiled again.
+    command = ["go", "vet", *shared_flags(tags, trimpath=True, race=False), *every]
     part = await part_of(source, None, every, tags, inputs, setup, tests=True)
     return await _checked((await env(source, inputs=part, **setup)).with_exec(command))
 

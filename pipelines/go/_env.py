@@ -63,9 +63,7 @@ async def env(
     proxy: dagger.Service | None = None,
     inputs: dagger.Directory | None = None,
 ) -> dagger.Container:
-    """Give a container in which `source` is at /src, its modules are there, and Go is set up.
-
-    Reads go.mod and downloads the modules, in one chain for all platforms of a connection.
+    """Give a container with `source` at /src, its modules, and Go set up.
 
     Args:
         source: The repository, or the part of it that Go needs. Its `.git` is left out.
@@ -73,8 +71,8 @@ async def env(
         version: Go's version; by default what go.mod says (`go.version`).
         module: The directory of the module to work in, where the source has several.
         image: A container with Go in it, instead of the stock image.
-        cgo: Whether C is compiled too. With True the image must have a compiler for the platform;
-            "zig", or a `go.Zig` that says how, brings one for every platform.
+        cgo: Whether C is compiled too, by the image's compiler for the platform; "zig", or a
+            `go.Zig` that says how, brings one for every platform.
         race: Whether the race detector is on; needs cgo.
         goprivate: Patterns of private modules, as in `GOPRIVATE`.
         netrc: Credentials for private modules, mounted as a secret.
@@ -89,14 +87,15 @@ async def env(
         # What the question names by id is held, so that the ids stay theirs.
         return await _downloaded(prepared(common, source, project)), (image, netrc, proxy)
 
-    question = f"go env {version} {module} {goprivate} {id(image)} {id(netrc)} {id(proxy)}"
-    container, _ = await once(source, question, ask)
+    named = f"{id(image)} {id(netrc)} {id(proxy)}"
+    container, _ = await once(source, f"go env {version} {module} {goprivate} {named}", ask)
     mounted = inputs or await narrowed(source, WHOLE, ())
     container = container.with_mounted_directory(WORKDIR, mounted)
     target = platform or await native(source, image)
     for name, value in environment(platform, cgo=bool(cgo) or race).items():
         container = container.with_env_variable(name, value)
-    container = container.with_(mount(_build_cache(version, target, cgo, race=race)))
+    of = await _id(source, image) if cgo or race else ""
+    container = container.with_(mount(_build_cache(version, target, cgo, race=race, image=of)))
     zig = chosen(cgo)
     return container if zig is None else await equipped(container, source, zig, target)
 
@@ -119,10 +118,16 @@ async def _downloaded(container: dagger.Container) -> dagger.Container:
 
 
 def _build_cache(
-    version: str, target: Platform, cgo: bool | Literal["zig"] | Zig, *, race: bool
+    version: str, target: Platform, cgo: bool | Literal["zig"] | Zig, *, race: bool, image: str
 ) -> Cache:
     kind: Literal["", "zig"] = "zig" if chosen(cgo) else ""
-    return caches(version, target, cgo=bool(cgo), race=race, compiler=kind)[1]
+    return caches(version, target, cgo=bool(cgo), race=race, compiler=kind, image=image)[1]
+
+
+async def _id(source: dagger.Directory, image: dagger.Container | None) -> str:
+    if image is None:
+        return ""
+    return str(await once(source, f"id of {id(image)}", image.id))
 
 
 def _private(

@@ -10,12 +10,15 @@ from tests.go.test_go_layers import LIBRARY, chain, made
 def test_vet_reads_what_tests_read(monkeypatch):
     calls = chain(monkeypatch, lambda s: go.vet(s, "./lib", tags=["a"]), LIBRARY)
     assert "include=['go.mod', 'lib/lib.go', 'lib/lib_test.go']" in calls
-    assert calls.endswith("withExec(args=['go', 'vet', '-tags=a', './lib'])")
+    assert calls.endswith(
+        "withExec(args=['go', 'vet', '-trimpath', '-buildvcs=false', '-tags=a', './lib'])"
+    )
 
 
 def test_what_vet_finds_is_a_failed_stage(monkeypatch):
     with pytest.raises(StageFailed, match=r"go vet failed:\nout\n\nmain\.go:3: no"):
-        made(monkeypatch, go.vet, LIBRARY, failing=[["go", "vet", "./..."]])
+        failing = [["go", "vet", "-trimpath", "-buildvcs=false", "./..."]]
+        made(monkeypatch, go.vet, LIBRARY, failing=failing)
 
 
 def test_lint_reads_its_configuration_and_is_built_pinned(monkeypatch):

@@ -189,3 +189,22 @@ def test_a_slot_is_for_one_build_of_one_module():
     }
     assert len(slots) == 4
     assert keeping(command, "s") == ["sh", "/go/kept.sh", "s", *command]
+
+
+def test_another_project_and_another_stage_compile_nothing_of_the_standard_library(builds):
+    """The volume of a target is one, so the second project finds it compiled."""
+    other = builds.root / "other"
+    other.mkdir()
+    (other / "go.mod").write_text("module example.com/other\n\ngo 1.21\n")
+    text = f'package main\n\nfunc main() {{ println("{other}") }}\n'
+    (other / "main.go").write_text(text)
+    builds.source = other
+    said = []
+    for line in (["build", "-x", "-o", os.devnull, "."], ["vet", "-x", "."]):
+        ran = subprocess.run(["go", line[0], "-trimpath", "-buildvcs=false", *line[1:]], cwd=other,
+                             env=environment(builds.cache), capture_output=True, text=True,
+                             check=True)  # fmt: skip
+        said.append([x for x in ran.stderr.splitlines() if "/compile -o" in x])
+    assert len(said[0]) == 1
+    assert "-p main" in said[0][0]
+    assert said[1] == []

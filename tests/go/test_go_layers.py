@@ -160,6 +160,19 @@ def test_what_runs_here_shares_the_build_cache_of_builds_for_here(monkeypatch, c
     assert volume(chain(monkeypatch, command)) == volume(build) == ["go-build-1.26-linux-amd64"]
 
 
+def test_c_of_two_images_is_compiled_into_two_volumes(monkeypatch):
+    names = [
+        volume(chain(monkeypatch, lambda s, n=name: go.build(
+            s, Platform("linux", "amd64"), cgo=True, image=dagger.dag.container().from_(n))))
+        for name in ("gcc:1", "gcc:2")
+    ]  # fmt: skip
+    assert names[0] != names[1]
+
+
+def test_vet_has_the_flags_of_builds(monkeypatch):
+    assert "'go', 'vet', '-trimpath', '-buildvcs=false', './...'" in chain(monkeypatch, go.vet)
+
+
 def test_a_failing_test_is_an_exec_error_with_its_output(monkeypatch):
     command = ["go", "test", "-trimpath", "-buildvcs=false", "./..."]
     with pytest.raises(dagger.ExecError) as caught:

@@ -96,3 +96,18 @@ def test_without_c_the_compiler_is_no_part_of_a_volume():
     target = Platform("linux", "arm64")
     assert caches("1.26", target, compiler="zig") == caches("1.26", target)
     assert caches("1.26", target, cgo=True, race=True) == caches("1.26", target, race=True)
+
+
+def test_the_c_of_an_image_is_in_a_volume_of_that_image_alone():
+    target = Platform("linux", "amd64")
+    names = [
+        caches("1.26", target, cgo=True)[1].key,
+        caches("1.26", target, cgo=True, image="one")[1].key,
+        caches("1.26", target, cgo=True, image="two")[1].key,
+    ]
+    assert len(set(names)) == 3
+    assert all(name.startswith("go-build-1.26-linux-amd64-cgo") for name in names)
+    plain = caches("1.26", target)
+    assert caches("1.26", target, image="one") == plain
+    zig = caches("1.26", target, cgo=True, compiler="zig")
+    assert caches("1.26", target, cgo=True, compiler="zig", image="one") == zig
