@@ -175,6 +175,7 @@ class Travelling:
         self._warn = warn
         self._machine = platform.machine()
         self._mounted: dict[str, _Mounted] = {}
+        self._empty: set[str] = set()  # made in this session with nothing restored
 
     def filling(self, volume: CacheVolume, seed: Fill | None) -> Fill | None:
         """Give what fills a volume if it is to be made."""
@@ -189,11 +190,14 @@ class Travelling:
 
     def _restored(self, volume: CacheVolume, into: Path) -> bool:
         """Restore a volume into its draft; blocks. False if it does not come."""
+        came = False
         try:
-            return patient(self._aside.start(self._restore, volume, into)) or False
+            came = patient(self._aside.start(self._restore, volume, into)) or False
         except Unusable as exc:
             self._warn(str(exc))
-        return False
+        if not came:
+            self._empty.add(identity(volume))
+        return came
 
     async def _restore(self, volume: CacheVolume, into: Path) -> bool:
         name, backend = f"volume {volume.key}", await self._reached()
@@ -261,10 +265,11 @@ class Travelling:
     def _meta(self, mounted: _Mounted, base: Generation | None) -> dict[str, str]:
         known = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
         name, restored = identity(mounted.volume), mounted.got is not None
-        return {
-            **self._account.learned(name, known, restored=restored),
-            "volume": mounted.volume.key,
-        }
+        # A volume that was in the store already tells neither what work takes with nothing
+        # cached nor what it takes after a restore.
+        if restored or name in self._empty:
+            known = self._account.learned(name, known, restored=restored)
+        return {**known, "volume": mounted.volume.key}
 
     def noted(self) -> None:
         """Note what restored volumes were good for."""
