@@ -87,7 +87,7 @@ class Record:
             str(name): base64.b64decode(text, validate=True)
             for name, text in fields.get("inline", {}).items()
         }
-        references(fields["result"])  # raises if it is no result
+        _check(fields["result"])
         return cls(
             fields["result"],
             str(fields.get("note", "")),
@@ -120,6 +120,19 @@ class Record:
         yield from (blob_name(b.hex) for b in self.blobs if b.hex not in (self.inline or {}))
         if (tree := references(self.result)[2]) is not None:
             yield files_name(tree.hex)
+
+
+def _check(result: Mapping[str, Any]) -> None:
+    """Refuse what is no result, or names something that is no digest: names become paths.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none.
+    """
+    layers, blobs, tree = references(result)
+    for name in (*blobs, *([tree] if tree is not None else [])):
+        Digest.parse(name)
+    for layer in layers:
+        Digest.parse(f"sha256:{layer}")
 
 
 @dataclass(frozen=True, slots=True)
