@@ -61,6 +61,11 @@ class Answers:
         if self._travel is not None:
             await self._travel.stacks(op, values, self._images)
 
+    def coming(self, tree: Tree) -> None:
+        """Begin to fetch the files of a tree that is about to be read."""
+        if self._travel is not None:
+            self._travel.coming(tree)
+
     def mended(self) -> bool:
         """Hear that content is missing; True if it can be made here, and the question asked again.
 

@@ -291,6 +291,7 @@ class Engine:
     async def export_tree(self, tree: Tree, path: str, wipe: bool) -> str:
         """Write a tree into a host directory."""
         dest = self.workdir / path
+        self._answers.coming(tree)
         stat_cache = self._parts.layout.stat
         await to_thread.run_sync(
             lambda: export_tree(tree, self._parts.files, dest, wipe=wipe, cache_dir=stat_cache)

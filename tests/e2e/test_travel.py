@@ -154,3 +154,14 @@ async def test_a_fresh_machine_tells_which_file_made_a_command_run(machine):
             await built(dag, source).stdout()
     reasons = [r for e in heard if e["event"] == "why" for r in e["reasons"]]
     assert "first run" not in {reason["kind"] for reason in reasons}
+
+
+async def test_what_came_once_is_this_machine_s_own(machine, backend, tmp_path):
+    for name in ("one", "two"):
+        async with machine(name) as (dag, source, _):
+            await built(dag, source).file("/o/one").export(str(tmp_path / name / "out"))
+    backend.rename(tmp_path / "away")
+    async with machine("two") as (dag, source, heard):
+        await built(dag, source).file("/o/one").export(str(tmp_path / "two" / "again"))
+    assert heard.ran == []
+    assert told(heard, "fetched") == []

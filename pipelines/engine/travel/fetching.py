@@ -53,6 +53,8 @@ class Fetching:
         self._lock = threading.Lock()
         self._flights: dict[str, Future[None]] = {}
         self._count = itertools.count()
+        self.settled: set[str] = set()
+        """The trees that have come."""
 
     def here(self, name: str) -> bool:
         """Tell whether a layer or blob is in place; of a tree's files that is not known."""
@@ -90,6 +92,7 @@ class Fetching:
         try:
             await self._restore(name, place)
             await to_thread.run_sync(self._settle, name, place)
+            self.settled.add(name)
         finally:
             await to_thread.run_sync(lambda: shutil.rmtree(place, ignore_errors=True))
 

@@ -36,6 +36,7 @@ class Index:
         self.used: dict[Digest, None] = {}
         self.made: set[Digest] = set()
         self._believed = False
+        self._records: dict[Digest, Record] = {}
         self.hits = 0
         self.spared = 0.0  # seconds of wall time
         self._walked: set[Digest] = set()  # ops whose part of that is in it
@@ -64,6 +65,7 @@ class Index:
             if record is None:
                 return None
             self._answers[key] = made = self._result(record)
+            self._records[key] = record
             self._believed = True
             self.hits += record.note.startswith("Exec")
             self._answered = record.share
@@ -102,10 +104,25 @@ class Index:
     def alias(self, keys: Sequence[Digest], result: Result) -> bool:
         """Hear of more keys of a result; True if it is one that the store must not record."""
         with self._lock:
-            if not (isinstance(result, Tree) and result.digest in self._promised):
+            if not (isinstance(result, Tree) and self._owed(result.digest)):
                 return False
             self._answers.update(dict.fromkeys(keys, result))
             return True
+
+    def _owed(self, tree: Digest) -> bool:
+        return tree in self._promised and files_name(tree.hex) not in self._fetching.settled
+
+    def keep(self) -> None:
+        """Record in the store what came whole: the next session need not ask for it."""
+        with self._lock:
+            answers = [
+                (k, self._answers[k], r) for k, r in self._records.items() if k in self._answers
+            ]
+        for key, result, record in answers:
+            layers, blobs, _ = references(record.result)
+            whole = not self.away(layers) and all(map(self._stores.blobs.has, blobs))
+            if whole and not (isinstance(result, Tree) and self._owed(result.digest)):
+                self._stores.records.put([key], result, record.note, record.seconds)
 
     def forget(self, key: Digest) -> None:
         """Give no answer to a key any more."""
@@ -145,11 +162,6 @@ class Index:
         """Name (hex) the tree whose files have a content."""
         found = self._trees.get(content)
         return found.hex if found is not None else None
-
-    def arrived(self, tree: str) -> None:
-        """Hear that the files of a tree are here."""
-        with self._lock:
-            self._promised.discard(Digest.of_hex(tree))
 
     def _result(self, record: Record) -> Result:
         for content in (record.inline or {}).values():

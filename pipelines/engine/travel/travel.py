@@ -32,7 +32,7 @@ from anyio import to_thread
 from pipelines.caches.settings import Settings
 from pipelines.caches.signals import Rules
 from pipelines.engine.digest import Digest
-from pipelines.engine.errors import Cancelled, ContentMissing
+from pipelines.engine.errors import Cancelled, ContentMissing, StoreFull
 from pipelines.engine.events import Events
 from pipelines.engine.op import Op, Rootfs
 from pipelines.engine.result import Result, Snapshot, output
@@ -88,6 +88,7 @@ class Travel:
         self.times = Times(stores.files)
         self.portraits = Portraits(stores.portraits, self.index.records)
         self._scratch = stores.scratch
+        self._files = stores.files
         self._saving = Saving(settings, stores, self.index, self.volumes, self.times)
         self._saving.portraits = self.portraits
 
@@ -190,8 +191,16 @@ class Travel:
         if tree is None:
             return False
         self._arrived([self._fetching.files(tree)])
-        self.index.arrived(tree)
         return True
+
+    def coming(self, tree: Tree) -> None:
+        """Begin to fetch all files of a tree at once; whoever needs one waits for its own."""
+        if self.index.generation is None:
+            return
+        away = (e for e in tree.values() if e.kind == "file" and not self._files.has(e))
+        for name in {self.index.tree_with(entry.content) for entry in away}:
+            if name is not None:
+                self._fetching.files(name)
 
     def blob(self, digest: Digest) -> bool:
         """Fetch a blob; blocks. False if nobody offers it."""
@@ -256,6 +265,8 @@ class Travel:
                 size=self._received,
                 requests=self._requests,
             )
+        with suppress(StoreFull):
+            self.index.keep()
         self.volumes.noted()
         self.account.close()
 
