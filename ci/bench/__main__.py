@@ -32,6 +32,7 @@ GROUPS = (
     "policy",
     "ledger",
     "packs",
+    "latency",
     "crane",
     "buildx",
     "podinfo",
@@ -76,7 +77,7 @@ def _groups(
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
-            elif name in {"policy", "ledger", "packs"}:
+            elif name in {"policy", "ledger", "packs", "latency"}:
                 _caches(report, name, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
@@ -94,9 +95,9 @@ def _caches(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
     if shutil.which("go") is None:
         report.skip(name, "no `go` on PATH: there is nothing to build")
         return
-    from ci.bench import ledger, packs, policy
+    from ci.bench import latency, ledger, packs, policy
 
-    modules = {"policy": policy, "ledger": ledger, "packs": packs}
+    modules = {"policy": policy, "ledger": ledger, "packs": packs, "latency": latency}
     modules[name].measure(report, scratch, quick=quick)
 
 
