@@ -9,16 +9,21 @@ from pathlib import Path
 
 import anyio
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.caches.credentials import suspicion
 from pipelines.caches.cutting import cut
-from pipelines.caches.generation import Generation, load
+from pipelines.caches.generation import Generation, load, seal
 from pipelines.caches.habits import PLAIN
+from pipelines.caches.index import Index, Pack
+from pipelines.caches.limits import DEFAULT
+from pipelines.caches.planning import plan, ranges
 from pipelines.caches.restoring import Restored, restore
 from pipelines.caches.saving import save
 from pipelines.caches.scan import Keep, scan
+from pipelines.caches.tree import DIR, FILE, Rows
 from tests.caches.memory import Memory
 from tests.caches.trees import describe, fill
 
@@ -254,3 +259,32 @@ async def test_an_unchanged_file_is_not_read_again(tmp_path):
     assert done.read == 1
     assert done.bytes < 6000
     assert [e.digest for e in second.entries()] != [e.digest for e in first.entries()]
+
+
+async def test_fifty_thousand_entries_are_one_manifest_and_one_range():
+    rows, index = Rows(), Index()
+    pack = index.add_pack(Pack(bytes(32), 300 * 900))
+    rows.add(b"", DIR, 0o755, 0)
+    for directory in range(50):
+        rows.add(b"%03d" % directory, DIR, 0o755, 0)
+        frame = index.add_frame(pack, directory * 900, 900, 1_000_000, bytes(32))
+        for number in range(1000):
+            chunk = index.add_chunk(frame, number * 1000, 1000, blake3(b"%d" % number).digest())
+            rows.add(b"%03d/f%06d" % (directory, number), FILE, 0o644, number, chunks=[chunk])
+    generation = seal(
+        number=1, parents=[], made=0.0, kind="download", meta={}, trees={"": rows}, records={},
+        index=index,
+    )  # fmt: skip
+    read = Generation.decode(generation.content)
+    assert read.trees[""].entries == len(read.rows()) == 50_051
+    assert len(ranges(read.index, plan(read, "", DEFAULT, False))) == 1
+
+
+async def test_two_thousand_files_come_back(tmp_path):
+    root = tmp_path / "from"
+    for directory in range(20):
+        fill(root, {f"{directory:02}/{n}": b"%d %d" % (directory, n) for n in range(100)})
+    memory = Memory()
+    found = await back(memory, await saved(memory, root), tmp_path / "to")
+    assert (found.files, found.requests) == (2_000, 1)
+    assert describe(tmp_path / "to") == describe(root)
