@@ -248,7 +248,12 @@ class Travel:
             budget = self._settings.budget
             self._tell("saving", "", budget=budget)
             with suppress(Cancelled):
-                await awaited(self._aside.start(self._save), budget + SLACK)
+                saving = self._aside.start(self._save)
+                await awaited(saving, budget + SLACK)
+                if not saving.done():
+                    self.warn(
+                        f"saving takes longer than the budget of {budget:g} s; the rest is left"
+                    )
         self._conclude()
         await to_thread.run_sync(self._aside.close)
 
