@@ -81,7 +81,9 @@ def dockerfile(project: Project, base: str) -> str:
             f'-ldflags "-s -w ${{STAMP:+-X $STAMP}}" -o /out/ {project.command}\n'
         )
     words = "go test -trimpath -buildvcs=false"
-    lines.append(f"FROM modules AS test\n{source} {words} {' '.join(project.tests)}\n")
+    # Tests write beside themselves; `rw` takes what they write away again.
+    testing = source.replace("target=.", "target=.,rw")
+    lines.append(f"FROM modules AS test\n{testing} {words} {' '.join(project.tests)}\n")
     lines.append("FROM scratch\n")
     names = [target.replace("/", "-") for target in project.targets]
     lines += [f"COPY --from={name} /out/ /{name}/\n" for name in names]
