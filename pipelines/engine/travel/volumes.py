@@ -251,8 +251,12 @@ class Travelling:
             return None
 
     def jobs(self, backend: Backend) -> Iterator[tuple[str, Save]]:
-        """Yield each volume that a command of this session had, and what saves it."""
-        for mounted in self._mounted.values():
+        """Yield each volume that a command of this session had, and what saves it.
+
+        Those of the most work come first: the budget may not suffice for all.
+        """
+        ranked = sorted(self._mounted, key=self._account.work, reverse=True)
+        for mounted in map(self._mounted.__getitem__, ranked):
             yield f"volume {mounted.volume.key}", partial(self._save, backend, mounted)
 
     async def _save(self, backend: Backend, mounted: _Mounted) -> Saved | None:
