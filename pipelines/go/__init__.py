@@ -25,6 +25,7 @@ from pipelines.go._env import base, env
 from pipelines.go._fuzz import FuzzFailed, fuzz
 from pipelines.go._goreleaser import Target
 from pipelines.go._inputs import inputs
+from pipelines.go._licenses import LicensesRefused, licenses
 from pipelines.go._plan import affected
 from pipelines.go._project import Project, inspect, targets, version
 from pipelines.go._report import TestsFailed, report
@@ -40,6 +41,7 @@ __all__ = [
     "MODULES",
     "FuzzFailed",
     "Inputs",
+    "LicensesRefused",
     "Project",
     "Target",
     "Testing",
@@ -57,6 +59,7 @@ __all__ = [
     "generate",
     "inputs",
     "inspect",
+    "licenses",
     "lint",
     "report",
     "reproducible",

@@ -5,12 +5,14 @@ They read what `test` reads (`inputs`), but for `tidy` and `generate`, which may
 
 import difflib
 import posixpath
+import re
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
+from pipelines._spans import note
 from pipelines.go._commands import Setup, part_of
 from pipelines.go._diagnosis import diagnosis, explained
 from pipelines.go._env import WORKDIR, env
@@ -21,6 +23,9 @@ __all__ = ["generate", "lint", "tidy", "vet", "vulncheck"]
 
 LINT_CACHE = Cache("golangci-lint", "/go/golangci-lint")
 DATABASE = "/go/vulnerabilities"
+_PLACE = re.compile(
+    r"^(?:vet: )?(?P<file>[^\s:]+\.go):(?P<line>\d+):(?:\d+:)? (?P<what>.+)$", re.MULTILINE
+)
 LONGEST = 20_000  # characters of a difference that are shown
 
 
@@ -152,7 +157,21 @@ async def _checked(container: dagger.Container) -> str:
             raise known from error
         said = "\n".join(text for text in (error.stdout, error.stderr) if text.strip())
         name = error.command[0] if error.command[:1] != ["go"] else "go vet"
+        note(annotations=places(said, name))
         raise StageFailed(f"{name} failed:\n{said.rstrip()}") from error
+
+
+def places(said: str, title: str) -> list[dict[str, Any]]:
+    """Find the places that a check's output names, as annotations of lines."""
+    return [
+        {
+            "file": found["file"],
+            "line": int(found["line"]),
+            "title": title,
+            "message": found["what"],
+        }
+        for found in _PLACE.finditer(said)
+    ]
 
 
 async def _text(tree: dagger.Directory, name: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines import StageFailed, UsageError, go
+from pipelines.go._checks import places
 from pipelines.go._tools import GOLANGCI_LINT, GOVULNCHECK, tool
 from tests.go.test_go_layers import LIBRARY, chain, made
 
@@ -65,3 +66,15 @@ def test_a_program_is_named_as_go_names_it(monkeypatch, package, program):
         return await tool(package).export("/x")
 
     assert chain(monkeypatch, build).endswith(f"file(path='/out/{program}')")
+
+
+def test_places_that_a_check_names_are_annotations():
+    said = (
+        "# m\nvet: a.go:3:2: no good\nlib/b.go:6:11: Error return value (errcheck)\n"
+        '\tos.Remove("x")\n1 issues:\n* errcheck: 1'
+    )
+    found = [(one["file"], one["line"], one["message"]) for one in places(said, "lint")]
+    assert found == [
+        ("a.go", 3, "no good"),
+        ("lib/b.go", 6, "Error return value (errcheck)"),
+    ]
