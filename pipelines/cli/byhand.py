@@ -63,6 +63,8 @@ async def _save(remote: Remote, options: argparse.Namespace) -> int:
     key = _key(options)
     base = await _newest(remote, key)
     stamps = _recall(remote.store, path, base)
+    if options.kind == "download" and not stamps:
+        base = None  # others' downloads, which this directory does not have: united, not replaced
 
     async def upon(theirs: Generation | None, seen: Mapping[str, Seen]) -> tuple[Generation, Saved]:
         return await save(remote.transport, theirs, {"": path}, kind=options.kind, seen=seen)

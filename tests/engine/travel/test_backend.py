@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.caches.budget import Budget
 from pipelines.caches.heads import Found
 from pipelines.caches.saving import save
 from pipelines.engine.travel.backend import Backend
@@ -37,6 +38,6 @@ async def test_what_savers_left_side_by_side_is_one(tmp_path):
         trees = {"": tmp_path / name}
         made.append((await save(memory, None, trees, kind="download", records=records))[0])
     heads = SideBySide(*(one.digest for one in made))
-    found = await Backend(memory, heads, writes=False, budget=30.0).newest("key")
+    found = await Backend(memory, heads, writes=False, budget=Budget(30.0)).newest("key")
     assert set(found.records) == {"one", "two"}
     assert {entry.path for entry in found.entries("") if entry.size} >= {"one.txt", "two.txt"}
