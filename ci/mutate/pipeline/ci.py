@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import dagger
 from dagger import Directory, dag
 
-from pipelines import Platform, gather, go, stage
+from pipelines import PipelineError, Platform, gather, go, stage
 
 __all__ = ["check", "tests"]
 
@@ -65,7 +65,7 @@ async def tests(source: Directory, version: str) -> str:
 async def _attempted(work: Coroutine[Any, Any, V]) -> V | None:
     try:
         return await work
-    except dagger.ExecError:
+    except (dagger.ExecError, PipelineError):
         return None
 
 
@@ -75,3 +75,5 @@ async def _said(work: Coroutine[Any, Any, str]) -> str:
         return f"{await work}\nexit 0\n"
     except dagger.ExecError as error:
         return f"{error.stdout}\nexit {error.exit_code}\n"
+    except PipelineError as error:  # Go did not come to test: the message says what it refused
+        return f"{error}\nexit 1\n"
