@@ -10,33 +10,25 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "accounts", "changes", "digest", "errors", "events", "filemode", "op", "patterns", "pins",
-    "refs", "remote", "result", "scrub", "text", "tree", "treecopy", "treeops", "treepath",
-    "version", "web",
+    "accounts", "digest", "errors", "events", "filemode", "names", "op", "patterns", "result",
+    "scrub", "text", "tree", "version",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
 ENGINE = {
     "accounts": set(),
-    "changes": set(),
     "digest": set(),
     "errors": set(),
     "events": set(),
     "filemode": set(),
+    "names": set(),
     "op": set(),
     "patterns": set(),
-    "pins": set(),
-    "refs": set(),
-    "remote": set(),
     "result": set(),
     "text": set(),
     "scrub": set(),
     "tree": set(),
-    "treecopy": set(),
-    "treeops": set(),
-    "treepath": set(),
     "version": set(),
-    "web": set(),
     "keys": set(),
     "reasons": set(),
     "solver": {"keys"},
@@ -53,25 +45,19 @@ ENGINE = {
     "answers": {"solver", "travel"},
     "api": {"dockerfile", "keys", "solver"},
     "server": {"api"},
-    "session": {"assembly", "engine", "relock", "sandbox", "server", "store", "upkeep"},
+    "session": {"engine", "relock", "sandbox", "server", "store", "upkeep", "wiring"},
     "relock": {"images", "run", "snapshots", "sources", "store"},
     "upkeep": {"snapshots", "store"},
     "checkup": {"sandbox", "snapshots", "store"},
     "keeper": {"store", "upkeep"},
-    # The composition root; `ground` is the part of it that roots stand on.
-    "ground": {"run", "sandbox"},
-    "world": {"images", "run", "sources", "store"},
-    "link": {"network", "run", "sandbox"},
-    "assembly": {
-        "ground", "images", "link", "run", "sandbox", "snapshots", "solver", "store",
-        "travel", "world",
+    # The composition root.
+    "wiring": {
+        "images", "network", "run", "sandbox", "snapshots", "solver", "sources", "store",
+        "travel",
     },
     "engine": {
-        "answers", "caching",
-        "api", "assembly", "images", "run", "server", "snapshots", "solver", "store", "upkeep",
-        "travel",
-        "world",
-        "keeper",
+        "answers", "api", "caching", "images", "keeper", "run", "server", "snapshots", "solver",
+        "store", "travel", "upkeep", "wiring",
     },
 }  # fmt: skip
 

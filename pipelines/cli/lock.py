@@ -18,7 +18,7 @@ from pipelines._errors import InfrastructureError, UsageError
 from pipelines._session import command, environment
 from pipelines.cli import run
 from pipelines.engine.errors import LockError
-from pipelines.engine.pins import NAME, Row, emit, parse
+from pipelines.engine.names.pins import NAME, Row, emit, parse
 
 __all__ = ["main"]
 

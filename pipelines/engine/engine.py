@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio import to_thread
 
-from pipelines.engine import treepath
 from pipelines.engine.answers import Answers
 from pipelines.engine.api import query
 from pipelines.engine.api.session import Session
-from pipelines.engine.assembly import Parts, Settings, assemble
 from pipelines.engine.caching import Cache, TravellingCache, VerifyingCache
 from pipelines.engine.digest import Digest
 from pipelines.engine.events import traced
@@ -43,8 +41,10 @@ from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease
 from pipelines.engine.store.records import Records
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree import paths as treepath
 from pipelines.engine.version import VERSION
-from pipelines.engine.world import World
+from pipelines.engine.wiring.assembly import Parts, Settings, assemble
+from pipelines.engine.wiring.world import World
 
 if TYPE_CHECKING:
     from pipelines.engine.text.search import Hit, Search

@@ -18,9 +18,9 @@ from pipelines.engine.errors import EngineError, SourceError
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.registries import Registries
+from pipelines.engine.names.pins import Row
+from pipelines.engine.names.remote import parse
 from pipelines.engine.op import GitAccess, HttpSource
-from pipelines.engine.pins import Row
-from pipelines.engine.remote import parse
 from pipelines.engine.snapshots.kernel import MNT_DETACH, mount, umount
 from pipelines.engine.store.layout import Layout, default_root
 from pipelines.engine.store.leases import Lease

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from pipelines.engine.engine import Engine
-    from pipelines.engine.pins import Mode as Lock
+    from pipelines.engine.names.pins import Mode as Lock
     from pipelines.engine.sandbox.namespace import Mode
     from pipelines.engine.server import Server
 
@@ -243,8 +243,8 @@ class _Later:
         """Open the engine and keep it for the session."""
         import anyio
 
-        from pipelines.engine.assembly import Settings
         from pipelines.engine.engine import opened
+        from pipelines.engine.wiring.assembly import Settings
 
         jobs = self._options.jobs or len(os.sched_getaffinity(0))
         options = self._options

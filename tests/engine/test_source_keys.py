@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines.engine.names.remote import Remote
 from pipelines.engine.op import Edge, Empty, GitAccess, GitTree, HttpFile, HttpSource, SecretRef
 from pipelines.engine.op import Write as WriteOp
-from pipelines.engine.remote import Remote
 
 A, B = "a" * 40, "b" * 40
 SECRET = SecretRef("token", lambda: b"x")

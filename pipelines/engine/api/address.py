@@ -26,8 +26,8 @@ from pipelines.engine.api.session import Session
 from pipelines.engine.api.socket import Socket
 from pipelines.engine.api.values import fields_of
 from pipelines.engine.errors import QueryError
+from pipelines.engine.names.remote import on_network, redact
 from pipelines.engine.op import Edge, Scratch
-from pipelines.engine.remote import on_network, redact
 
 __all__ = ["FIELDS", "Address", "of"]
 

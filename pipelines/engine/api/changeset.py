@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.engine import changes
 from pipelines.engine.api.directory import Directory
 from pipelines.engine.api.file import File
 from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import fields_of
 from pipelines.engine.op import Apply, Copy, Diff, Edge, Empty, Merge, Patch, Write, WritePatch
-from pipelines.engine.tree import Tree
+from pipelines.engine.tree import Tree, changes
 
 __all__ = ["FIELDS", "STAT", "Changeset", "DiffStat"]
 

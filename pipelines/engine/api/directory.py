@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.engine import treepath
 from pipelines.engine.api.file import File, owned
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import EngineError, PathError, UnsupportedField
@@ -27,6 +26,7 @@ from pipelines.engine.op import (
     Touch,
     Write,
 )
+from pipelines.engine.tree import paths as treepath
 
 __all__ = ["FIELDS", "Directory", "below", "inside", "refuse"]
 

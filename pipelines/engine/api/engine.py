@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pipelines.engine.accounts import Held, Limits, Wanted
+from pipelines.engine.names.refs import Pinned, Refs
 from pipelines.engine.op import (
     AnyService,
     Archive,
@@ -21,7 +22,6 @@ from pipelines.engine.op import (
     Op,
     Tunnel,
 )
-from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.result import Result
 from pipelines.engine.scrub import Hidden
 from pipelines.engine.tree import Entry, Tree
@@ -182,7 +182,7 @@ class Engine(Protocol):
         """Look one path up in what an edge gives, without reading the rest of it.
 
         `path` is relative, "" the root; `follow` says whether a link at its end is followed.
-        None if there is nothing. See `treepath.status`.
+        None if there is nothing. See `tree.paths.status`.
         """
         ...
 

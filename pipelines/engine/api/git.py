@@ -13,9 +13,9 @@ from pipelines.engine.api.directory import Directory, inside
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError, UnsupportedField
+from pipelines.engine.names.refs import HEADS, NEWEST, TAGS, Refs, is_commit
+from pipelines.engine.names.remote import parse
 from pipelines.engine.op import Edge, Empty, Filter, GitAccess, GitTree
-from pipelines.engine.refs import HEADS, NEWEST, TAGS, Refs, is_commit
-from pipelines.engine.remote import parse
 
 __all__ = ["REF", "REPOSITORY", "GitRef", "GitRepository", "checked_out", "repository"]
 

@@ -3,11 +3,11 @@
 import base64
 from typing import Any
 
-from pipelines.engine import web
 from pipelines.engine.api.file import File
 from pipelines.engine.api.secret import Secret, known
 from pipelines.engine.api.session import Session
 from pipelines.engine.errors import QueryError
+from pipelines.engine.names import web
 from pipelines.engine.op import AnyService, Edge, HttpFile, HttpSource, SecretRef
 
 __all__ = ["fetched", "http"]

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.engine import treeops, treepath
 from pipelines.engine.api.directory import Directory, below, inside
 from pipelines.engine.api.file import stat_of
 from pipelines.engine.api.session import Session
 from pipelines.engine.api.values import Stat
 from pipelines.engine.errors import PathError
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree import ops as treeops
+from pipelines.engine.tree import paths as treepath
 
 __all__ = ["FIELDS", "exists_as", "follows", "nearest"]
 

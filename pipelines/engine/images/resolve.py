@@ -24,7 +24,7 @@ from pipelines.engine.errors import ImageError, LockError, RegistryError, Regist
 from pipelines.engine.images.info import Evidence, ImageInfo, Registry, Source
 from pipelines.engine.images.local import Images
 from pipelines.engine.images.reference import Reference, pinned_name
-from pipelines.engine.pins import Pins
+from pipelines.engine.names.pins import Pins
 
 __all__ = ["Choice", "Resolver", "choice"]
 

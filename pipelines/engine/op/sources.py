@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pipelines.engine.names.remote import Remote
 from pipelines.engine.op.base import UNKEYED, Edge, Op
 from pipelines.engine.op.execs import AnyService, SecretRef
-from pipelines.engine.remote import Remote
 
 __all__ = ["GitAccess", "GitTree", "HostTree", "HttpFile", "HttpSource", "Rootfs"]
 

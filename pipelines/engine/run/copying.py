@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.engine import filemode, treecopy, treeops
+from pipelines.engine import filemode
 from pipelines.engine import op as ops
 from pipelines.engine.errors import PathError
 from pipelines.engine.result import Snapshot
@@ -13,6 +13,8 @@ from pipelines.engine.run.extraction import extract as unpack
 from pipelines.engine.run.extraction import is_archive
 from pipelines.engine.run.shown import Stack
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree import copying as treecopy
+from pipelines.engine.tree import ops as treeops
 
 __all__ = ["Ground", "extract", "lay", "pick", "put"]
 

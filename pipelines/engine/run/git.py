@@ -22,19 +22,19 @@ from typing import Protocol
 import anyio
 from anyio import to_thread
 
-from pipelines.engine import treeops
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import SourceError
+from pipelines.engine.names.refs import Refs, is_commit, object_format
+from pipelines.engine.names.remote import Remote, relative
 from pipelines.engine.op import GitAccess, GitTree
 from pipelines.engine.patterns import Matcher
-from pipelines.engine.refs import Refs, is_commit, object_format
-from pipelines.engine.remote import Remote, relative
 from pipelines.engine.run.contents import Contents
 from pipelines.engine.sources import host
 from pipelines.engine.sources.gitcheckout import Checkout, Damaged, write
 from pipelines.engine.sources.gitfaults import diagnose
 from pipelines.engine.sources.gitremote import Remotes
 from pipelines.engine.tree import Tree
+from pipelines.engine.tree import ops as treeops
 
 __all__ = ["GitSources", "Mirrors"]
 

@@ -25,7 +25,6 @@ from typing import Any, Protocol
 import anyio
 from anyio import to_thread
 
-from pipelines.engine import web
 from pipelines.engine.digest import digest_json
 from pipelines.engine.errors import ContentMissing, SourceError, SourceUnreachable
 from pipelines.engine.images.registry.retry import Attempts, Patience
@@ -36,11 +35,12 @@ from pipelines.engine.images.registry.transport import (
     TransportFault,
     is_loopback,
 )
+from pipelines.engine.names import web
+from pipelines.engine.names.web import Checksum, Validators
 from pipelines.engine.op import HttpFile, HttpSource
 from pipelines.engine.store.full import full
 from pipelines.engine.store.mirrors import Download, Downloads
 from pipelines.engine.tree import Entry, Tree
-from pipelines.engine.web import Checksum, Validators
 
 __all__ = ["Bodies", "HttpSources"]
 

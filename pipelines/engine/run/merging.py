@@ -8,12 +8,12 @@ done with them. Source: dagger `core/changeset.go`, which runs `git merge`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.engine.changes import differs
 from pipelines.engine.errors import PathError, QueryError
 from pipelines.engine.run.contents import Contents
 from pipelines.engine.text.diffs import is_binary
 from pipelines.engine.text.merging import Favour, merge
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
+from pipelines.engine.tree.changes import differs
 
 __all__ = ["merged"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipelines.engine.errors import PathError
-from pipelines.engine.treeops import Owner
+from pipelines.engine.tree.ops import Owner
 
 __all__ = ["parse_owner"]
 

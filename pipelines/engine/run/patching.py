@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipelines.engine import treeops
-from pipelines.engine.changes import between, diffs
 from pipelines.engine.errors import PathError, QueryError
 from pipelines.engine.op import Apply, Merge, Op, Patch, WritePatch
 from pipelines.engine.run.contents import Contents
@@ -15,6 +13,8 @@ from pipelines.engine.text.diffs import LINK, render
 from pipelines.engine.text.patches import FilePatch, apply
 from pipelines.engine.text.patchread import read
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
+from pipelines.engine.tree import ops as treeops
+from pipelines.engine.tree.changes import between, diffs
 
 __all__ = ["PATCH_NAME", "changed", "patched", "rework", "written"]
 

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from pipelines.engine import treepath
 from pipelines.engine.digest import digest_json
 from pipelines.engine.errors import PathError
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.text.search import Hit, Part, Search, compiled, hits
 from pipelines.engine.tree import Entry, Tree, parents
+from pipelines.engine.tree import paths as treepath
 
 __all__ = ["search"]
 

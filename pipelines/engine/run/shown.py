@@ -6,7 +6,7 @@ import stat
 from pipelines.engine.errors import PathError
 from pipelines.engine.snapshots.stack import Found, Level, locate, lookup
 from pipelines.engine.tree import Entry, Tree, parents
-from pipelines.engine.treepath import resolve
+from pipelines.engine.tree.paths import resolve
 
 __all__ = ["Stack"]
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pipelines.engine import op as ops
-from pipelines.engine import treeops
 from pipelines.engine.patterns import Matcher, is_pattern
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run import copying
@@ -29,7 +28,8 @@ from pipelines.engine.snapshots.reading import Hashes, scan_stack
 from pipelines.engine.snapshots.stack import level_of
 from pipelines.engine.sources.gitignore import Gitignore
 from pipelines.engine.tree import Entry, Tree
-from pipelines.engine.treepath import landing, resolve
+from pipelines.engine.tree import ops as treeops
+from pipelines.engine.tree.paths import landing, resolve
 
 __all__ = ["Trees"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.engine.errors import SourceError
-from pipelines.engine.refs import object_format
+from pipelines.engine.names.refs import object_format
 from pipelines.engine.sources.gitfaults import diagnose
 from pipelines.engine.sources.gitprogram import Git
 

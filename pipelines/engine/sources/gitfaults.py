@@ -7,7 +7,7 @@ shown as it is. Source: git `remote-curl.c`, `connect.c`, `upload-pack.c`; opens
 import re
 from dataclasses import dataclass
 
-from pipelines.engine.remote import redact
+from pipelines.engine.names.remote import redact
 
 __all__ = ["Fault", "diagnose"]
 

@@ -29,8 +29,8 @@ import anyio
 from anyio import to_thread
 
 from pipelines.engine.errors import SourceError, SourceUnreachable
+from pipelines.engine.names.refs import Refs, object_format
 from pipelines.engine.op import GitAccess
-from pipelines.engine.refs import Refs, object_format
 from pipelines.engine.sources import gitprogram
 from pipelines.engine.sources.gitfaults import Fault, diagnose
 from pipelines.engine.sources.gitprogram import Git, Ran

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pipelines.engine import filemode, treecopy, treeops, treepath
+from pipelines.engine import filemode
 from pipelines.engine import op as ops
 from pipelines.engine.accounts import Held, Limits
 from pipelines.engine.api.query import answer
@@ -23,6 +23,9 @@ from pipelines.engine.result import Ran, Snapshot
 from pipelines.engine.run import patching, searching
 from pipelines.engine.scrub import Hidden
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree import copying as treecopy
+from pipelines.engine.tree import ops as treeops
+from pipelines.engine.tree import paths as treepath
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pipelines.engine.names.refs import Refs
 from pipelines.engine.op import GitTree, HttpFile, HttpSource
-from pipelines.engine.refs import Refs
 
 MAIN, OLD = "a" * 40, "b" * 40
 LISTING = (

@@ -17,7 +17,7 @@ from pipelines.engine.images.info import Evidence, ImageInfo, Layer
 from pipelines.engine.images.local import Images, chain_id
 from pipelines.engine.images.reference import Reference, pinned_name
 from pipelines.engine.images.resolve import Resolver, choice
-from pipelines.engine.pins import Pins, emit
+from pipelines.engine.names.pins import Pins, emit
 
 AMD = "linux/amd64"
 

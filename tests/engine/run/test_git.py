@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from pipelines.engine.errors import SourceError, SourceUnreachable
+from pipelines.engine.names.remote import parse
 from pipelines.engine.op import GitAccess, GitTree, SecretRef
-from pipelines.engine.remote import parse
 from pipelines.engine.run.git import GitSources
 from pipelines.engine.sources import host
 from pipelines.engine.sources.gitremote import Remotes, kept

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.errors import SourceError
+from pipelines.engine.names.remote import parse
 from pipelines.engine.op import GitAccess
-from pipelines.engine.remote import parse
 from pipelines.engine.sources.gitremote import Remotes
 from tests.gitserver import Repository, tidy
 

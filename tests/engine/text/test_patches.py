@@ -7,13 +7,13 @@ import subprocess
 
 import pytest
 
-from pipelines.engine.changes import diffs
 from pipelines.engine.errors import PathError, QueryError
 from pipelines.engine.run.patching import patched
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.text.diffs import quoted, render
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree.changes import diffs
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 GIT = {**os.environ, "GIT_DIR": "/dev/null", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}

@@ -1,6 +1,6 @@
 """Operations on trees: pure functions from trees to trees. No bytes are read or written.
 
-Paths are those of `treepath`. Whether a link at the end of a path is followed is up to each
+Paths are those of `paths`. Whether a link at the end of a path is followed is up to each
 operation, as in Dagger.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pipelines.engine.errors import PathError
 from pipelines.engine.patterns import Matcher, glob, is_pattern
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
-from pipelines.engine.treepath import Shown, clean, resolve
+from pipelines.engine.tree.paths import Shown, clean, resolve
 
 __all__ = [
     "Ignores",

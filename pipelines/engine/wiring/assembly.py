@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 from anyio.from_thread import check_cancelled
 
-from pipelines.engine import ground, pins
 from pipelines.engine.digest import digest_json
 from pipelines.engine.events import Events
 from pipelines.engine.images.info import ImageInfo
@@ -25,7 +24,7 @@ from pipelines.engine.images.reference import Reference
 from pipelines.engine.images.registries import Registries
 from pipelines.engine.images.resolve import Resolver, choice
 from pipelines.engine.images.tarread import limits
-from pipelines.engine.link import Links, link
+from pipelines.engine.names import pins
 from pipelines.engine.result import Snapshot
 from pipelines.engine.run.export import export_tree
 from pipelines.engine.run.history import History
@@ -51,7 +50,9 @@ from pipelines.engine.store.portraits import Portraits
 from pipelines.engine.store.records import Records
 from pipelines.engine.store.volumes import Volumes
 from pipelines.engine.tree import Tree
-from pipelines.engine.world import World
+from pipelines.engine.wiring import ground
+from pipelines.engine.wiring.link import Links, link
+from pipelines.engine.wiring.world import World
 
 if TYPE_CHECKING:
     from pipelines.engine.images.packages import Packages, Part

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipelines.engine.names.pins import Pins
+from pipelines.engine.names.refs import Pinned, Refs
+from pipelines.engine.names.web import lockable, origin
 from pipelines.engine.op import AnyService, GitAccess, GitTree, HttpFile, HttpSource
-from pipelines.engine.pins import Pins
-from pipelines.engine.refs import Pinned, Refs
 from pipelines.engine.store.files import Files
 from pipelines.engine.store.layout import Layout
 from pipelines.engine.tree import Tree
-from pipelines.engine.web import lockable, origin
 
 if TYPE_CHECKING:
     from pipelines.engine.run.git import GitSources

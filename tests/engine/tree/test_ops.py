@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.engine import treeops
 from pipelines.engine.errors import PathError
 from pipelines.engine.patterns import Matcher
 from pipelines.engine.sources.host import read
 from pipelines.engine.tree import DIRECTORY, Entry, Tree
-from pipelines.engine.treepath import resolve, status
+from pipelines.engine.tree import ops as treeops
+from pipelines.engine.tree.paths import resolve, status
 
 
 def file(content: str = "0", mode: int = 0o644) -> Entry:

@@ -2,7 +2,7 @@
 
 A `Tree` is the manifest of a directory: every path with its kind, mode, owner and the
 digest of its content. Operations on directories (`filter`, `withFile`, `diff`, …) are pure
-functions from trees to trees (`treeops`); bytes are touched only when an exec needs the tree
+functions from trees to trees (`ops`); bytes are touched only when an exec needs the tree
 on disk or when somebody exports it.
 
 Invariants
@@ -76,7 +76,7 @@ def _int(value: str | int | None) -> int:
 class Tree(Mapping[str, Entry]):
     """An immutable mapping of path to entry; see the invariants above.
 
-    The constructor takes the mapping as it is: callers outside `treeops` use `Tree.of`.
+    The constructor takes the mapping as it is: callers outside `ops` use `Tree.of`.
     """
 
     __slots__ = ("_digest", "_entries")

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.engine.changes import between, stats
 from pipelines.engine.tree import Entry, Tree
+from pipelines.engine.tree.changes import between, stats
 
 CONTENTS: dict[str, bytes] = {}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.engine.errors import LockError
-from pipelines.engine.pins import Pins, emit, parse
+from pipelines.engine.names.pins import Pins, emit, parse
 
 ROWS = (("git", "https://h/r#main", "abc"), ("image", "golang:1.26", "sha256:1"))
 

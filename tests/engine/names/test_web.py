@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.engine import web
 from pipelines.engine.errors import QueryError, SourceError
-from pipelines.engine.web import Checksum, Validators
+from pipelines.engine.names import web
+from pipelines.engine.names.web import Checksum, Validators
 
 SHA = "sha256:" + "a" * 64
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.engine.errors import QueryError
-from pipelines.engine.remote import Remote, on_network, parse, redact, relative
+from pipelines.engine.names.remote import Remote, on_network, parse, redact, relative
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from pipelines.engine.errors import PathError
 from pipelines.engine.filemode import Change
 from pipelines.engine.patterns import Matcher, Rules, glob
 from pipelines.engine.tree import DIRECTORY, Entry, Tree, parents
-from pipelines.engine.treeops import Owner, keep
-from pipelines.engine.treepath import resolve
+from pipelines.engine.tree.ops import Owner, keep
+from pipelines.engine.tree.paths import resolve
 
 __all__ = ["Source", "TreeSource", "names", "pick", "put", "replaced"]
 

@@ -8,7 +8,7 @@ from pipelines.engine import filemode
 from pipelines.engine import op as ops
 from pipelines.engine.errors import PathError
 from pipelines.engine.tree import Entry, Tree
-from pipelines.engine.treecopy import TreeSource, pick, put
+from pipelines.engine.tree.copying import TreeSource, pick, put
 
 
 def file(content="", mode=0o644, uid=0):

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.engine.errors import SourceError
-from pipelines.engine.refs import NEWEST, Pinned, Refs, latest, matches
+from pipelines.engine.names.refs import NEWEST, Pinned, Refs, latest, matches
 
 A, B, C, T = "a" * 40, "b" * 40, "c" * 40, "d" * 40
 LISTING = f"""ref: refs/heads/main\tHEAD
