@@ -232,7 +232,7 @@ async def test_tests_that_fail_have_the_same_report_and_run_again_the_next_time(
             with pytest.raises(go.TestsFailed, match=r"main_test\.go:6: the answer") as caught:
                 await go.report(dag.host().directory(str(source)), rerun=1)
             outputs = caught.value.outputs
-            assert sorted(await outputs.entries()) == ["coverage.out", "junit.xml", "tests.json"]
+            assert {*await outputs.entries()} >= {"coverage.out", "junit.xml", "tests.json"}
             assert 'file="main_test.go" line="6"' in await outputs.file("junit.xml").contents()
             assert "example.com/tiny" in await outputs.file("coverage.out").contents()
 
