@@ -26,7 +26,7 @@ jobs:
           path: .pipelines-cache
           key: pipelines-${{ github.run_id }}-${{ github.run_attempt }}
           restore-keys: pipelines-
-      - run: pip install pipelines
+      - run: pip install -r requirements.txt
       - run: pipelines run release --export dist
         env:
           PIPELINES_CACHE_URL: .pipelines-cache
@@ -51,7 +51,7 @@ pipeline:
       - .pipelines-cache
     when: always
   script:
-    - pip install pipelines
+    - pip install -r requirements.txt
     - pipelines run release --export dist
     - pipelines cache report
   artifacts:
