@@ -74,6 +74,8 @@ class Course:
         state = State(site.files, site.options)
         before = self.states[-1] if self.states else State({})
         source = self._put(site, before, number)
+        # Ours may have answered already, in a round that was stopped before it was written down.
+        again = (self.place / "states" / f"{number}.json").exists()
         remember(self.place / "states", str(number), state.tree)
         with ThreadPoolExecutor(2) as pool:
             own = pool.submit(_timed, subject.judge, source, state.options)
@@ -84,6 +86,7 @@ class Course:
             "kind": kind,
             "options": asdict(state.options),
             **self._compared(before, state, ours, other, read),
+            **({"missed": []} if again else {}),
             "good": sorted(_good(other)),
             "ours": own_seconds,
             "uncached": other_seconds,

@@ -315,7 +315,7 @@ def mod_replace(site: Site) -> None:
     """Add a module below the source, replace a path by it, and import it."""
     name, word = site.choose(site.sources()), site.word
     path = f"example.com/{word}"
-    site.put(f"third/{word}/go.mod", f"module {path}\n\ngo 1.24.0\n")
+    site.put(f"third/{word}/go.mod", f"module {path}\n\ngo 1.17\n")
     site.put(f"third/{word}/{word}.go", f"package {word}\n\nconst Answer = 42\n")
     site.append("go.mod", f"\nrequire {path} v0.0.0\n\nreplace {path} => ./third/{word}\n")
     head = f'package {site.clause(name)}\n\nimport "{path}"\n\n'
