@@ -1,7 +1,7 @@
 """cgo on the embedded engine: a C program by Zig, and what a build without a compiler says.
 
 One target, the cheapest: Zig compiles some of its C library for each (14 s of CPU for glibc, 60 s
-for musl, 90 s for Windows). `python -m ci.sqlite` builds and runs six.
+for musl, 90 s for Windows). The example `go_sqlite` builds six.
 """
 
 import re
