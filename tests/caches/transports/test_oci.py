@@ -73,7 +73,7 @@ class TestOci(Conformance):
         for at in range(0, 100, 25):
             await fresh.read("packs/ab01", at, 25)
         await fresh.aclose()
-        assert len(registry.requests()) - before == 2 + 1 + 4
+        assert len(registry.requests()) - before == 3 + 1 + 4
 
     async def test_manifests_that_are_none_are_a_miss(self, transport, registry):
         await transport.write("packs/ab01", b"x")
@@ -96,6 +96,15 @@ def test_a_tag_of_a_head_is_not_an_objects():
 def test_a_name_that_would_meet_another_is_no_tag(name):
     with pytest.raises(ValueError, match="can not be a tag"):
         naming.object_tag(name)
+
+
+def test_a_tag_that_a_list_passed_over_is_found_by_the_next():
+    """2b was written before 3c, and the first list has only 3c."""
+    a, b, c, late = (
+        HeadTag.make("x", n, w * 8).tag for n, w in zip((2, 2, 3, 4), "abcd", strict=True)
+    )
+    found = naming.settled([a, c], [a, b, c, late], "x")
+    assert {head.tag for head in naming.beside(found, {c: [a]})} == {b, c}
 
 
 def test_a_flood_of_tags_is_not_read():

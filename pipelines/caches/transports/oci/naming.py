@@ -13,6 +13,10 @@ Theory of operation
     has merged. Nothing else can hold work that is not merged: a writer whose head is two below
     would have seen, when it listed again, one that is higher than its own; or whoever wrote the
     highest one saw that head when it listed, for it was there before the one between them.
+
+    A registry lists while others write, so a list may have a tag and lack one that was there
+    before it. Whoever reads therefore lists twice and leaves out numbers that only the second list
+    has: what was there before any tag of the first list is in the second.
 """
 
 import hashlib
@@ -20,7 +24,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["LAST", "HeadTag", "beside", "name_of_tag", "object_tag", "prefix_of_head"]
+__all__ = [
+    "LAST",
+    "HeadTag",
+    "beside",
+    "name_of_tag",
+    "newest",
+    "object_tag",
+    "prefix_of_head",
+    "settled",
+]
 
 LAST = 10**12 - 1
 MOST = 32  # heads that are read at once: more is no matrix, but somebody's flood
@@ -77,6 +90,18 @@ def newest(tags: Sequence[str], name: str) -> Sequence[HeadTag]:
     heads = [head for tag in tags if tag.startswith(prefix) and (head := HeadTag.parse(tag))]
     highest = max((head.number for head in heads), default=0)
     return sorted((h for h in heads if h.number >= highest - 1), reverse=True)[:MOST]
+
+
+def settled(first: Sequence[str], second: Sequence[str], name: str) -> Sequence[HeadTag]:
+    """Give the newest heads of two listings, one after the other; see above."""
+    highest = newest(first, name)[0].number
+    tags = dict.fromkeys((*first, *second))
+    return newest([t for t in tags if _number(t) <= highest], name)
+
+
+def _number(tag: str) -> int:
+    head = HeadTag.parse(tag)
+    return head.number if head else 0
 
 
 def beside(heads: Sequence[HeadTag], merged: Mapping[str, Sequence[str]]) -> Sequence[HeadTag]:

@@ -123,7 +123,10 @@ class OciTransport:
     async def heads(self, name: str) -> Sequence[Head]:
         """Read the heads of several writers that stand beside each other."""
         check(name)
-        newest = naming.newest(await self._tags(), name)
+        first = await self._tags()
+        if not naming.newest(first, name):
+            return []
+        newest = naming.settled(first, await self._tags(), name)
         highest = [head for head in newest if head.number == newest[0].number]
         notes = await self._notes([head.tag for head in highest])
         merged = {tag: note.get("merged", "").split() for tag, note in notes.items()}
