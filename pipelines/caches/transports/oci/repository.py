@@ -24,6 +24,7 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import urljoin
 
+import anyio
 import anyio.to_thread
 
 from pipelines.caches.errors import CacheError, Conflict, Damaged, Missing, Unavailable
@@ -42,6 +43,7 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY_TYPE, _EMPTY = "application/vnd.oci.empty.v1+json", b"{}"
 _KIND = "application/vnd.pipelines.cache.v1"
 _LABEL = "pipelines.cache."
+_UNKNOWN, _SETTLING = frozenset({400, 404}), (0.1, 0.3, 0.9)  # seconds
 _MISSING, _NO_DELETE = frozenset({404}), frozenset({404, 405})
 _NOT_FOUND, _PARTIAL, _RANGE, _REFUSED = 404, 206, 416, 405
 _MANIFEST_LIMIT = 4 << 20  # as registries have it
@@ -73,6 +75,7 @@ class OciTransport:
         self._now = now
         self._blobs: dict[str, _Blob] = {}
         self._has_config = False
+        self._configuring = anyio.Lock()
 
     @property
     def url(self) -> str:
@@ -269,7 +272,9 @@ class OciTransport:
 
     async def _config(self) -> None:
         """Make sure of the blob that every manifest needs."""
-        if not self._has_config:
+        async with self._configuring:
+            if self._has_config:
+                return
             digest = f"sha256:{hashlib.sha256(_EMPTY).hexdigest()}"
             path = f"blobs/{digest}"
             answer = await self._client.ask("HEAD", path, accept=_MISSING, write=True)
@@ -305,9 +310,23 @@ class OciTransport:
             "annotations": {f"{_LABEL}{name}": text for name, text in notes.items()},
         }
         content = json.dumps(document, separators=(",", ":")).encode()
-        headers = {"content-type": _MANIFEST}
-        path = f"manifests/{tag}"
-        await self._client.ask("PUT", path, headers=headers, content=content, write=True)
+        ask = partial(
+            self._client.ask,
+            "PUT",
+            f"manifests/{tag}",
+            headers={"content-type": _MANIFEST},
+            content=content,
+            write=True,
+        )
+        for pause in _SETTLING:
+            answer = await ask(accept=_UNKNOWN)
+            if answer.status not in _UNKNOWN:
+                return
+            # Others are sending the same blob: a registry may not know it for a moment.
+            await anyio.sleep(pause)
+            self._has_config = False
+            await self._config()
+        await ask()
 
     async def _delete(self, tag: str) -> None:
         head = await self._client.ask(
