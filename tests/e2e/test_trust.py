@@ -12,8 +12,9 @@ from tests.e2e.conftest import Heard
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox]
 
-SAME = "echo same > /same; date +%s%N > /besides"
-OTHER = "date +%s%N > /other"
+RANDOM = "head -c 9 /dev/urandom | base64"
+SAME = f"echo same > /same; {RANDOM} > /besides"
+OTHER = f"{RANDOM} > /other"
 
 
 @pytest.fixture
