@@ -11,7 +11,7 @@ from tests.e2e.conftest import remove
 
 pytestmark = [pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
-ROUNDS = 10
+ROUNDS = 4
 TINY = Project("tiny", "", "", ("linux/amd64 ./cmd/one", "linux/amd64 ./cmd/two"))
 TREE = {
     name: Node(text.encode())
