@@ -25,7 +25,7 @@ __all__ = ["LONGEST", "check", "encode"]
 LONGEST = 512
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-_ENCODED, _KEPT = 120, 80
+_ENCODED, _KEPT = 100, 66
 
 
 def check(name: str) -> str:

@@ -37,9 +37,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.caches.names import encode
 from pipelines.caches.settings import PREFIX, SettingsError
 
-__all__ = ["Rules", "encode", "event", "rules"]
+__all__ = ["Rules", "event", "rules"]
 
 TRUSTED = "trusted"
 LOCAL = "local"
@@ -52,7 +53,6 @@ OTHERS = (  # variables that say that this is some CI
     "CI", "JENKINS_URL", "BUILDKITE", "CIRCLECI", "TF_BUILD", "TEAMCITY_VERSION", "DRONE",
     "BITBUCKET_BUILD_NUMBER", "CODEBUILD_BUILD_ID", "TRAVIS", "APPVEYOR", "WOODPECKER",
 )  # fmt: skip
-LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +94,6 @@ def event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     except (KeyError, OSError, ValueError):
         return {}
     return payload if isinstance(payload, dict) else {}
-
-
-def encode(name: str) -> str:
-    """Spell a branch's name with letters, digits, `.`, `-` and `_xx`: two stay two, none has a `/`.
-
-    Long names end in a digest.
-    """
-    spelled = "".join(
-        chr(byte) if _plain(byte, first=not position) else f"_{byte:02x}"
-        for position, byte in enumerate(name.encode("utf-8", "surrogateescape"))
-    )
-    if len(spelled) <= LONGEST:
-        return spelled
-    from hashlib import sha256
-
-    # `__` stands in no spelled name, so that no short name is spelled like this.
-    digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    return f"{spelled[: LONGEST - 34]}__{digest}"
-
-
-def _plain(byte: int, *, first: bool) -> bool:
-    # Upper case is spelled out: on some backends `Main` and `main` are one file.
-    char = chr(byte)
-    return char in "abcdefghijklmnopqrstuvwxyz0123456789-" or (char == "." and not first)
 
 
 def _github(environ: Mapping[str, str], payload: Mapping[str, Any]) -> Rules:

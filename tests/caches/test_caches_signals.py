@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.caches.names import encode
 from pipelines.caches.settings import SettingsError
-from pipelines.caches.signals import encode, event, rules
+from pipelines.caches.signals import event, rules
 
 NOTHING = (("trusted",), None)
 TRUSTED = (("trusted",), "trusted")

@@ -22,7 +22,7 @@ when somebody needs it; who then is disappointed raises `ContentMissing`, which 
 
 import base64
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,13 +160,3 @@ class Found:
             return Record.decode(self.records[key]).share
         except (ValueError, KeyError, TypeError, AttributeError):
             return 0.0
-
-    def older_than(self, number: int) -> Iterable[str]:
-        """List the records that no run has asked for since a generation."""
-        for key, content in self.records.items():
-            try:
-                stale = Record.decode(content).used < number
-            except (ValueError, KeyError, TypeError, AttributeError):
-                stale = True
-            if stale:
-                yield key
