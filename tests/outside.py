@@ -125,6 +125,8 @@ class Dockerd:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A slow containerd is asked for its stacks, which it writes there.
+            env={**os.environ, "TMPDIR": str(self.home)},
         )
 
     def docker(self, *command: object) -> str:
