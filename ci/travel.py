@@ -5,7 +5,8 @@
 A machine is a store of its own and a checkout of its own. The first runs the pipeline cold. Then,
 on each backend, fresh machines run it unchanged and with an edited file. The tarball way is what
 `actions/cache` does: GOMODCACHE and GOCACHE as one tar, zstd, restored before the run. Bytes are
-those of our ledger, and the length of the tarball.
+those of our ledger, and the length of the tarball. What is sent is told in two parts: volumes are
+what the tarball has too; results (executables, layers, records) are what it has not.
 
 The cold machine saves into a directory; buckets and registries get a copy of it, object by object.
 """
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -61,14 +63,16 @@ class Backend:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: seconds of wall clock, bytes that were fetched and sent, commands that ran."""
+    """One run: seconds of wall clock and of CPU, bytes fetched and sent, commands that ran."""
 
     project: str
     backend: str
     what: str
     wall: float
+    cpu: float
     fetched: int
     sent: int
+    results: int
     execs: int
 
 
@@ -105,7 +109,7 @@ class Machine:
             else {}
         )
         environ["PIPELINES_CACHE_PROJECT"] = self.subject.name
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _used()
         ended = subprocess.run(
             [sys.executable, "-P", "-m", "pipelines.cli.main", "run", *self.subject.command,
              "--source", str(self.source), "--export", str(self.place / "out"),
@@ -113,16 +117,19 @@ class Machine:
             env=environ, cwd=self.place, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
-        wall = time.perf_counter() - began
+        wall, cpu = time.perf_counter() - began, _used() - used
         if ended.returncode != 0:
             raise BenchError(f"{what}: exit {ended.returncode}\n{ended.stderr[-3000:]}")
         events = [json.loads(line) for line in ended.stderr.splitlines() if line[:1] == "{"]
         execs = sum(e["event"] == "exec" and e.get("state") == "started" for e in events)
         entries = Ledger(self.store).last() if Ledger(self.store).entries() else []
         fetched = sum(entry.size for entry in entries if entry.did in RECEIVED)
-        sent = sum(entry.size for entry in entries if entry.did in SENT)
+        sent = {c: sum(e.size for e in entries if e.did in SENT and (e.cache == "results") is c)
+                for c in (False, True)}  # fmt: skip
         kind = backend.kind if backend else "tarball"
-        return Measured(self.subject.name, kind, what, wall, fetched, sent, execs)
+        return Measured(
+            self.subject.name, kind, what, wall, cpu, fetched, sent[False], sent[True], execs
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,19 +173,25 @@ def _measured(subject: Subject, kinds: Sequence[str], place: Path) -> Iterator[M
 
 def _tarball(first: Machine, fresh: Machine, tarball: Path) -> Iterator[Measured]:
     """Save the volumes as a tarball, restore it elsewhere, and run with an edit."""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _used()
     _shell(f"tar -C {first.store} -cf - volumes | zstd -q -T2 -3 -o {tarball}")
-    saving, size = time.perf_counter() - began, tarball.stat().st_size
-    yield Measured(first.subject.name, "tarball", "save", saving, 0, size, 0)
+    saving, size, cpu = time.perf_counter() - began, tarball.stat().st_size, _used() - used
+    yield Measured(first.subject.name, "tarball", "save", saving, cpu, 0, size, 0, 0)
     fresh.store.mkdir(parents=True, mode=0o700)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _used()
     _shell(f"zstd -q -dc {tarball} | tar -C {fresh.store} -xf -")
-    restoring = time.perf_counter() - began
+    restoring, cpu = time.perf_counter() - began, _used() - used
     fresh.edit()
     ran = fresh.run(None, "")
-    wall = restoring + ran.wall
+    wall, cpu = restoring + ran.wall, cpu + ran.cpu
     what = f"restore ({restoring:.1f} s), one-line edit"
-    yield Measured(first.subject.name, "tarball", what, wall, size, size, ran.execs)
+    yield Measured(first.subject.name, "tarball", what, wall, cpu, size, 0, 0, ran.execs)
+
+
+def _used() -> float:
+    """Give the CPU seconds of the children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _shell(command: str) -> None:
@@ -229,9 +242,10 @@ def _subject(name: str, scratch: Path) -> Subject:
 
 
 def _line(one: Measured) -> str:
-    sizes = "  ".join(f"{n / 1e6:8.1f} MB" for n in (one.fetched, one.sent))
+    fetched, sent, results = (n / 1e6 for n in (one.fetched, one.sent, one.results))
+    sizes = f"{fetched:7.1f} MB fetched {sent:7.1f} + {results:5.1f} MB sent"
     head = f"{one.project:11} {one.backend:10} {one.what:38}"
-    return f"{head} {one.wall:7.1f} s  {sizes}  {one.execs} execs"
+    return f"{head} {one.wall:6.1f} s {one.cpu:6.1f} s CPU {sizes}  {one.execs} execs"
 
 
 def _remove(scratch: Path) -> None:

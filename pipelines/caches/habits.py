@@ -1,11 +1,14 @@
 """Habits of the tools whose caches travel: what they leave behind, and what they tell of use.
 
-    dropped     files that must not travel: they would make the tool believe something that is
-                not so here (Go's `trim.txt` says that old entries were just removed, and so a
-                restored cache would grow for ever), and locks
+    dropped     files and directories that must not travel: they would make the tool believe
+                something that is not so here (Go's `trim.txt` says that old entries were just
+                removed, and so a restored cache would grow for ever), locks, and what is of use
+                on this machine only (executables that `pipelines.go` keeps beside Go's cache)
     aged        seconds that restored files are set back, so that use shows: the tool touches
                 what it uses if its time is older than an hour, and removes what is older than
                 five days. None: the tool says nothing, and what is there counts as used
+    entry       what an entry's path looks like; of other files the tool does not show its use
+                (of an executable that Go keeps it touches the directory; of a corpus, nothing)
     fixed       suffix of files whose name is their contents: never read again if only times
                 changed
     keyed       entries are named by what they are made from, so two caches may be united;
@@ -16,6 +19,7 @@ Source: cmd/go/internal/cache (Go 1.26), ccache 4 and sccache manuals, Gradle's 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +34,7 @@ class Habit:
     name: str
     dropped: frozenset[bytes] = frozenset()
     aged: int | None = None
+    entry: re.Pattern[bytes] = re.compile(rb".+/.+", re.DOTALL)
     fixed: bytes | None = None
     keyed: bool = False
     keep: int = 1  # generations besides the present one whose entries are kept
@@ -41,7 +46,10 @@ HABITS: Mapping[str, Habit] = {
     one.name: one
     for one in (
         PLAIN,
-        Habit("go-build", frozenset({b"trim.txt"}), aged=3 * 3600, fixed=b"-d", keyed=True),
+        Habit(
+            "go-build", frozenset({b"trim.txt", b"kept"}), aged=3 * 3600, fixed=b"-d", keyed=True,
+            entry=re.compile(rb"[0-9a-f]{2}/[^/]+"),
+        ),
         Habit("go-mod", frozenset({b"cache/lock"}), keyed=True),
         Habit("ccache", aged=3 * 3600, keyed=True),
         Habit("sccache", aged=3 * 3600, keyed=True),

@@ -128,17 +128,18 @@ class _Making:
         )
 
     def _habit(self, name: str, path: Path) -> Habit:
-        if self._job.exact or (name and self._job.habit is None):
+        if self._job.kind == "results" or (name and self._job.habit is None):
             return PLAIN
         if self._job.habit is not None:
             return self._job.habit
         base = self._job.base
-        return habit(base.meta["habit"]) if base and "habit" in base.meta else detect(path)
+        known = habit(base.meta.get("habit", "")) if base else PLAIN
+        return detect(path) if known is PLAIN else known
 
     def _draw(self, name: str, path: Path, habit: Habit, seen: Seen | None) -> Drawn:
         """Walk a tree and find out what of it is known and used."""
         taken = time.time_ns()
-        keep = Keep(habit.dropped, exact=self._job.exact)
+        keep = Keep(habit.dropped, whole=self._job.kind == "results")
         found = scan(path, keep, exact=self._job.exact)
         base = self._job.base
         if base is None or seen is None or seen.base != base.digest or name not in base.trees:

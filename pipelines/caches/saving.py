@@ -71,9 +71,10 @@ async def save(
 
     Trees of `base` that are not given again, and its records, are carried over, but for the
     names in `drop`. `seen` are the stamps from when a tree was restored or saved last. With
-    `exact`, owners, attributes and whiteouts are kept (layers of the engine), and nothing is
-    left out; otherwise credentials are, and what the tool's `habit` (by default the one that
-    shows) says. If the tool shows what it used, what it no longer uses is left out as well.
+    `exact`, owners, attributes and whiteouts are kept (the engine's volumes and layers). Results
+    are whole; of other kinds credentials are left out, and what the tool's `habit` (by default
+    the one that shows) says. If the tool shows what it used, what it no longer uses is left out
+    as well.
 
     Raises:
         Unavailable: the backend does not take it.

@@ -46,16 +46,21 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What travels: all but what the tool wants left behind, and credentials."""
+    """What travels: all (`whole`), or all but what the tool wants left behind, and credentials."""
 
     dropped: Collection[bytes] = ()
-    exact: bool = False
+    whole: bool = False
 
-    def refuse(self, path: bytes, directory: int) -> str | None:
-        """Say why a file, in an open directory, is not saved; None: it is."""
+    def refuse(self, path: bytes, directory: int, *, below: bool) -> str | None:
+        """Say why what is in an open directory is not saved; None: it is.
+
+        `below`: it is a directory itself, with all that is in it.
+        """
+        if self.whole:
+            return None
         if path in self.dropped:
             return "the tool makes it anew"
-        if self.exact:
+        if below:
             return None
         match suspicion(path):
             case "always":
@@ -111,8 +116,8 @@ def _list(found: Scan, path: bytes, held: int, keep: Keep, *, exact: bool) -> li
                 status = item.stat(follow_symlinks=False)
                 directory = stat.S_ISDIR(status.st_mode)
                 why = _odd(status, exact=exact)
-                if why is None and not directory:
-                    why = keep.refuse(full, held)
+                if why is None:
+                    why = keep.refuse(full, held, below=directory)
                 if why is not None:
                     found.skipped.append((full, why))
                     continue

@@ -31,7 +31,11 @@ class Seen:
 
     def same(self, path: bytes, stamp: Stamp) -> bool:
         """Whether the file surely is what it was."""
-        return self.stamps.get(path) == stamp and stamp[1] < self.taken - _TICK
+        return self.stamps.get(path) == stamp and self.older(stamp)
+
+    def older(self, stamp: Stamp) -> bool:
+        """Whether what has the stamp was as it is when the map was made."""
+        return stamp[1] < self.taken - _TICK
 
     def dump(self) -> bytes:
         """Make bytes to be kept next to the tree."""

@@ -4,15 +4,20 @@ A tool that touches what it uses (`habits`) shows it by times: files were restor
 time, and whoever has a newer one was used, or is new. Of the rest the base knows when they were
 used last; entries that neither the present generation nor the one before it used are left out.
 What is unused keeps the time that it had before it was set back.
+
+On a store that outlives its runs two things are told apart besides. A file that is young was
+perhaps used without being touched: it counts as used. One that was there at the last save, and
+was left out of it, is not new.
 """
 
 from array import array
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipelines.caches.habits import Habit
 from pipelines.caches.scan import Found, Scan
 from pipelines.caches.seen import Seen, Stamp
-from pipelines.caches.tree import FILE, Rows
+from pipelines.caches.tree import FILE, HARD, Rows
 
 __all__ = ["Drawn", "draw"]
 
@@ -52,13 +57,14 @@ def draw(drawn: Drawn, habit: Habit, number: int, rows: Rows | None, seen: Seen 
     """Find out what is known and used; `rows` and `seen` are of the tree as it was restored."""
     found, drawn.scan = drawn.scan, Scan(skipped=drawn.scan.skipped)
     before = _before(rows) if rows is not None else {}
-    none = array("I")
+    none, seen_as = array("I"), partial(_look, habit=habit, number=number, seen=seen)
+    linked = {row.target for row in found.rows if row.kind == HARD}
     for row in found.rows:
         chunks: array[int] | None = none
         used = number
         if row.kind == FILE:
-            chunks, used = _look(row, habit, number, before.get(row.path), seen)
-            if used + habit.keep < number:
+            chunks, used = seen_as(row, before.get(row.path), drawn.taken)
+            if used + habit.keep < number and row.path not in linked:
                 drawn.trimmed += 1
                 continue
         drawn.scan.rows.append(row)
@@ -68,19 +74,27 @@ def draw(drawn: Drawn, habit: Habit, number: int, rows: Rows | None, seen: Seen 
 
 
 def _look(
-    row: Found, habit: Habit, number: int, before: _Before | None, seen: Seen | None
+    row: Found,
+    before: _Before | None,
+    taken: int,
+    *,
+    habit: Habit,
+    number: int,
+    seen: Seen | None,
 ) -> tuple["array[int] | None", int]:
     """Give a file's chunks, if they are known, and when it was used."""
+    shows = habit.aged is not None and habit.entry.fullmatch(row.path) is not None
     stamp = seen.stamps.get(row.path) if seen is not None else None
     if before is None or seen is None or stamp is None:
-        return None, number
+        left_out = shows and seen is not None and stamp is None and seen.older(row.stamp)
+        return None, -1 if left_out else number
     same = seen.same(row.path, row.stamp) or _only_touched(row, stamp, habit)
     chunks = before.chunks if same else None
-    # What lies in the top directory is the cache's own (README, settings), not an entry.
-    if habit.aged is None or row.mtime != stamp[2] or b"/" not in row.path:
+    if habit.aged is None or row.mtime != stamp[2]:
         return chunks, number
+    young = taken - row.mtime < habit.aged * 10**9
     row.mtime = before.mtime
-    return chunks, before.used
+    return chunks, before.used if shows and not young else number
 
 
 def _only_touched(row: Found, stamp: Stamp, habit: Habit) -> bool:

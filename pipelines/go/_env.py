@@ -23,6 +23,7 @@ __all__ = ["WORKDIR", "base", "env", "lent", "prepared"]
 
 WORKDIR = "/src"
 NETRC = "/root/.netrc"
+TELEMETRY = "/root/.config/go/telemetry/mode"
 PAUSES = (1.0, 3.0)  # seconds between tries of a download
 
 # Manifests of every module: `replace` and go.work reach into nested ones.
@@ -36,7 +37,8 @@ def base(version: str, *, image: dagger.Container | None = None) -> dagger.Conta
     """Give a container with Go `version` and its module cache; `image` replaces the stock image.
 
     `GOTOOLCHAIN=local`: the Go in the container is the Go that is used, nothing is downloaded in
-    its place. `GOFLAGS` is cleared, so that an image can not change what a command means.
+    its place. `GOFLAGS` is cleared, so that an image can not change what a command means. Go's
+    counters of its own use are off: they would be in every command's layer, and differ each time.
     """
     container = image or dagger.dag.container().from_(f"golang:{version}")
     return (
@@ -44,6 +46,7 @@ def base(version: str, *, image: dagger.Container | None = None) -> dagger.Conta
         .with_env_variable("GOFLAGS", "")
         .with_env_variable("GOMODCACHE", MODULES.path)
         .with_env_variable("GOCACHE", BUILD_PATH)
+        .with_new_file(TELEMETRY, "off")
         .with_(mount(MODULES))
         .with_workdir(WORKDIR)
     )

@@ -1,9 +1,11 @@
 """Trimming by use, what tools leave behind, and credentials."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from pipelines.caches.credentials import suspicion
@@ -43,9 +45,12 @@ async def run(memory: Memory, base: Generation, into: Path, *, use: str, new: st
 
 
 async def restored(memory: Memory, base: Generation, into: Path) -> Seen:
-    """Restore, and take it for some time ago."""
+    """Restore, and wait until the clock shows that it was some time ago."""
     back = await restore(memory, base, "", into, aging=True)
-    return replace(back.seen, taken=back.seen.taken + 10**9)
+    seen = replace(back.seen, taken=back.seen.taken + 10**8)
+    while time.time_ns() < seen.taken:
+        await anyio.sleep(0.01)
+    return seen
 
 
 async def test_what_two_generations_did_not_use_is_left_out(tmp_path):
@@ -80,6 +85,66 @@ async def test_a_record_of_trimming_does_not_travel(tmp_path):
     generation, saved = await save(Memory(), None, {"": root}, kind="build")
     assert "trim.txt" not in {e.path for e in generation.entries()}
     assert ("trim.txt", "the tool makes it anew") in saved.skipped
+
+
+async def test_what_is_of_use_on_this_machine_only_does_not_travel(tmp_path):
+    root = fill(go_cache(tmp_path / "0", "a"), {"kept/slot/bin/x": b"linked"})
+    generation, _ = await save(Memory(), None, {"": root}, kind="build")
+    assert not [e.path for e in generation.entries() if e.path.startswith("kept")]
+
+
+async def test_owners_are_kept_and_credentials_are_not(tmp_path):
+    root = fill(go_cache(tmp_path / "0", "a"), {".netrc": b"machine x"})
+    generation, _ = await save(Memory(), None, {"": root}, kind="build", exact=True)
+    found = {e.path: e for e in generation.entries()}
+    assert (found["README"].uid, ".netrc" in found) == (os.getuid(), False)
+    assert generation.meta["habit"] == "go-build"
+
+
+async def test_a_corpus_shows_no_use_and_stays(tmp_path):
+    memory = Memory()
+    root = fill(go_cache(tmp_path / "0", "a"), {"fuzz/p/FuzzX/1": b"seed"})
+    generation, _ = await save(memory, None, {"": root}, kind="build")
+    for number in (1, 2, 3):
+        generation, _ = await run(memory, generation, tmp_path / str(number), use="")
+    assert paths(generation) == set()
+    assert "fuzz/p/FuzzX/1" in {e.path for e in generation.entries()}
+
+
+async def saves(memory: Memory, root: Path, count: int):
+    """Save a tree of a store that outlives its runs some times; give the last."""
+    generation, saved = await save(memory, None, {"": root}, kind="build")
+    for _ in range(count - 1):
+        assert saved.seen is not None
+        seen = replace(saved.seen[""], taken=saved.seen[""].taken + 10**9)
+        generation, saved = await save(
+            memory, generation, {"": root}, kind="build", seen={"": seen}
+        )
+    return generation, saved
+
+
+async def test_what_is_too_young_to_be_touched_counts_as_used(tmp_path):
+    generation, saved = await saves(Memory(), go_cache(tmp_path / "0", "a"), 4)
+    assert (paths(generation), saved.trimmed) == ({"a"}, 0)
+
+
+async def test_what_was_left_out_is_not_new_the_next_time(tmp_path):
+    root = go_cache(tmp_path / "0", "a")
+    os.utime(root / "00/a-d", (1, 1))
+    for count in (3, 4, 5):
+        generation, saved = await saves(Memory(), root, count)
+        assert (paths(generation), saved.read) == (set(), 0)
+
+
+async def test_a_file_with_another_name_is_not_trimmed_from_under_it(tmp_path):
+    memory, root = Memory(), go_cache(tmp_path / "0", "a")
+    (root / "other").hardlink_to(root / "00/a-d")
+    generation, _ = await save(memory, None, {"": root}, kind="build")
+    for number in (1, 2):
+        generation, _ = await run(memory, generation, tmp_path / str(number), use="")
+    (tmp_path / "to").mkdir()
+    await restored(memory, generation, tmp_path / "to")
+    assert (tmp_path / "to/other").read_bytes() == b"a" * 300
 
 
 async def test_a_tool_that_does_not_show_its_use_keeps_everything(tmp_path):

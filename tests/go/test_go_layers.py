@@ -39,6 +39,7 @@ def test_the_layers_of_a_build_are_in_order(monkeypatch):
         "from(address='golang:1.26')",
         "name='GOTOOLCHAIN', value='local'",
         "name='GOFLAGS', value=''",
+        "withNewFile(path='/root/.config/go/telemetry/mode', contents='off'",
         "<cacheVolume(key='go-modules')>",
         "path='/src', source=<host.directory(path='/s').filter(exclude=['.git', '**/.git'], include=",  # noqa: E501
         "withExec(args=['go', 'mod', 'download'])",
