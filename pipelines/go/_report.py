@@ -136,8 +136,8 @@ async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
     )
     files = await _together(ran)
     if profile := await _profile(ran):
-        if len(ran) > 1:
-            files = files.with_new_file(COVERAGE, profiles.write(profile))
+        # Go writes packages as they end: sorted, equal coverage is an equal file.
+        files = files.with_new_file(COVERAGE, profiles.write(profile))
         files = files.with_new_file("coverage.txt", profiles.summary(profile))
     files = files.with_new_file("junit.xml", junit(results))
     files = files.with_new_file("timings.json", recorded.write(_timings(plan, results)))

@@ -115,3 +115,34 @@ def session(store):
             yield dag, heard
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def go_store(tmp_path_factory):
+    """One store for every test of Go: its image and the standard library are made once."""
+    root = tmp_path_factory.mktemp("go-store")
+    yield root
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root))
+        remove(root)
+
+
+@pytest.fixture
+def go_version(go_store, monkeypatch):
+    """The version of the host's Go, whose image needs no download; the store is set."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(go_store))
+    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
+    if (program := shutil.which("go")) is None:
+        pytest.skip("no Go on this host: its image would have to be downloaded")
+    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
+    return found.stdout.strip().removeprefix("go")
+
+
+@pytest.fixture
+def source(request, go_version, tmp_path):
+    """The files of `MODULE` of the test's file; `{version}` is that of Go."""
+    root = tmp_path / "source"
+    for name, text in request.module.MODULE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text.replace("{version}", go_version))
+    return root

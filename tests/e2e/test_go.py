@@ -6,8 +6,6 @@ is counted. One store for all of this file: the Go image is made once.
 
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import anyio
@@ -15,7 +13,7 @@ import dagger
 import pytest
 
 from pipelines import Platform, SourceError, StageFailed, connect, gather, go
-from pipelines._session import Session, environment
+from pipelines._session import Session
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
@@ -31,31 +29,6 @@ MODULE = {
         '\tif answer != 42 { t.Errorf("the answer is %d", answer) }\n}\n'
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("go-store")
-    yield root
-    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
-                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
-                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
-    shutil.rmtree(root, ignore_errors=True)
-
-
-@pytest.fixture
-def source(shared, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
-    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
-    if (program := shutil.which("go")) is None:
-        pytest.skip("no Go on this host: its image would have to be downloaded")
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
-    root = tmp_path / "tiny"
-    root.mkdir()
-    for name, text in MODULE.items():
-        version = found.stdout.strip().removeprefix("go")
-        (root / name).write_text(text.replace("{version}", version))
-    return root
 
 
 async def built(source):
@@ -86,12 +59,12 @@ async def test_an_edit_runs_what_it_must_and_no_more(source):
     assert await built(source) == [*builds, "go mod download"]
 
 
-async def test_an_executable_that_is_the_same_is_not_linked_again(source, shared):
+async def test_an_executable_that_is_the_same_is_not_linked_again(source, go_store):
     async def kept(text):
         (source / "notes.txt").write_text(text)
         async with connect(engine="embedded") as dag:
             await go.build(dag.host().directory(str(source)), output="same", inputs=["notes.txt"])
-        [found] = shared.glob("**/volumes/*/data/kept/*/bin/same")
+        [found] = go_store.glob("**/volumes/*/data/kept/*/bin/same")
         return found.stat().st_ino
 
     first = await kept("one")

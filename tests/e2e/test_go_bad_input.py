@@ -5,9 +5,6 @@ but a few lines, with one store for all.
 """
 
 import io
-import shutil
-import subprocess
-import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +21,6 @@ from pipelines import (
     connect,
     go,
 )
-from pipelines._session import environment
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
@@ -79,16 +75,6 @@ class Proxy:
         self.server.server_close()
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("bad-go-store")
-    yield root
-    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
-                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
-                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
-    shutil.rmtree(root, ignore_errors=True)
-
-
 @pytest.fixture
 def proxy(monkeypatch):
     made = Proxy()
@@ -99,18 +85,11 @@ def proxy(monkeypatch):
 
 
 @pytest.fixture
-def source(shared, proxy, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
-    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
-    if (program := shutil.which("go")) is None:
-        pytest.skip("no Go on this host: its image would have to be downloaded")
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
-    version = found.stdout.strip().removeprefix("go")
-
+def source(go_version, proxy, tmp_path):
     def written(requires="", **files):
         root = tmp_path / "source"
         root.mkdir(exist_ok=True)
-        manifest = f"module example.com/m\n\ngo {version}\n\n{requires}\n"
+        manifest = f"module example.com/m\n\ngo {go_version}\n\n{requires}\n"
         # A comment of its own: the manifests of no two tests are the same question.
         manifest += f"// {tmp_path.name}\n"
         for name, text in ({"go.mod": manifest} | files).items():

@@ -5,20 +5,18 @@ for musl, 90 s for Windows). The example `go_sqlite` builds six.
 """
 
 import re
-import shutil
 import subprocess
-import sys
 
 import pytest
 
 from pipelines import Platform, connect, go
-from pipelines._session import Session, environment
+from pipelines._session import Session
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
 AMD = Platform("linux", "amd64")
 MODULE = {
-    "go.mod": "module example.com/tiny\n\ngo {version}\n",
+    "go.mod": "module example.com/withc\n\ngo {version}\n",
     "answer.h": "int answer(void);\n",
     "answer.c": '#include "answer.h"\n#include <math.h>\nint answer(void) { return sqrt(1764); }\n',
     "main.go": (
@@ -26,31 +24,6 @@ MODULE = {
         "func main() { println(C.answer()) }\n"
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("cgo-store")
-    yield root
-    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
-                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
-                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
-    shutil.rmtree(root, ignore_errors=True)
-
-
-@pytest.fixture
-def source(shared, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
-    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
-    if (program := shutil.which("go")) is None:
-        pytest.skip("no Go on this host: its image would have to be downloaded")
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
-    root = tmp_path / "tiny"
-    root.mkdir()
-    for name, text in MODULE.items():
-        version = found.stdout.strip().removeprefix("go")
-        (root / name).write_text(text.replace("{version}", version))
-    return root
 
 
 async def built(source, into, **options):
@@ -63,7 +36,7 @@ async def built(source, into, **options):
 
     async with connect(session=Session.start(listen=hear)) as dag:
         made = await go.build(dag.host().directory(str(source)), AMD, **options)
-        await made.file("tiny").export(str(into))
+        await made.file("withc").export(str(into))
     return len(ran)
 
 

@@ -7,14 +7,10 @@ but the modules of the programs.
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
 from pipelines import StageFailed, connect, go
-from pipelines._session import environment
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
 
@@ -57,31 +53,6 @@ WEAK = {
         "ecosystem_specific": {"imports": [{"path": "example.com/weak", "symbols": ["Parse"]}]},
     }],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("programs-store")
-    yield root
-    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
-                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
-                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
-    shutil.rmtree(root, ignore_errors=True)
-
-
-@pytest.fixture
-def source(shared, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
-    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
-    if (program := shutil.which("go")) is None:
-        pytest.skip("no Go on this host: its image would have to be downloaded")
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
-    version = found.stdout.strip().removeprefix("go")
-    root = tmp_path / "app"
-    for name, text in MODULE.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text.replace("{version}", version))
-    return root
 
 
 @pytest.fixture

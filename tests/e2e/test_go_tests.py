@@ -13,7 +13,6 @@ import anyio
 import pytest
 
 from pipelines import Shard, StageFailed, UsageError, connect, go
-from pipelines._session import environment
 from tests.go.schema import validated
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.sandbox, pytest.mark.slow]
@@ -22,9 +21,11 @@ MODULE = {
     "go.mod": "module example.com/m\n\ngo {version}\n",
     "README.md": "",
     "a/a.go": "package a\n\nfunc A() int { return 1 }\n\nfunc Unused() int { return 3 }\n",
-    "a/a_test.go": "func TestA(t *testing.T) { if A() != 1 { t.Fatal(A()) } }\n",
+    "a/a_test.go": 'package a\n\nimport "testing"\n\n'
+    "func TestA(t *testing.T) { if A() != 1 { t.Fatal(A()) } }\n",
     "b/b.go": 'package b\n\nimport "example.com/m/a"\n\nfunc B() int { return a.A() }\n',
-    "b/b_test.go": "func TestB(t *testing.T) { if B() != 1 { t.Fatal(B()) } }\n",
+    "b/b_test.go": 'package b\n\nimport "testing"\n\n'
+    "func TestB(t *testing.T) { if B() != 1 { t.Fatal(B()) } }\n",
     "c/c.go": "package c\n",
     "win/win_windows.go": "package win\n",
 }
@@ -36,29 +37,6 @@ from pipelines import Shard, go, stage
 async def test(source: Directory, shard: Shard = Shard()) -> Directory:
     return await go.report(source, shard=shard)
 """
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("go-tests-store")
-    yield root
-    subprocess.run([sys.executable, "-P", "-m", "pipelines.engine.session", "--cache", "prune",
-                    "--all"], env=environment({"XDG_CACHE_HOME": str(root)}),
-                   stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
-    shutil.rmtree(root, ignore_errors=True)
-
-
-@pytest.fixture
-def source(shared, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared))
-    monkeypatch.delenv("PIPELINES_CACHE_DIR", raising=False)
-    if (program := shutil.which("go")) is None:
-        pytest.skip("no Go on this host: its image would have to be downloaded")
-    found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True)
-    root = tmp_path / "m"
-    for name, text in MODULE.items():
-        put(root, name, text.replace("{version}", found.stdout.strip().removeprefix("go")))
-    return root
 
 
 def put(root, name, text):
