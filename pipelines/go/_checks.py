@@ -13,9 +13,11 @@ from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
 from pipelines._spans import note
-from pipelines.go._commands import Setup, part_of
+from pipelines.go._commands import Setup, inputs_of, part_of
 from pipelines.go._diagnosis import diagnosis, explained
 from pipelines.go._env import WORKDIR, env
+from pipelines.go._inputs import narrowed
+from pipelines.go._overlay import digest_of, overlaid
 from pipelines.go._target import shared_flags
 from pipelines.go._tools import GOLANGCI_LINT, GOVULNCHECK, tool
 
@@ -44,8 +46,9 @@ async def vet(
     every = packages or ("./...",)
     # The flags of builds and tests: what they have compiled is then not compiled again.
     command = ["go", "vet", *shared_flags(tags, trimpath=True, race=False), *every]
-    part = await part_of(source, None, every, tags, inputs, setup, tests=True)
-    return await _checked((await env(source, inputs=part, **setup)).with_exec(command))
+    found = await inputs_of(source, None, every, tags, inputs, setup, tests=True)
+    container = await env(source, inputs=await narrowed(source, found, inputs), **setup)
+    return await _checked((await overlaid(container, source, found)).with_exec(command))
 
 
 async def lint(
@@ -70,9 +73,11 @@ async def lint(
         StageFailed: it found something; the message has its lines.
     """
     every = packages or ("./...",)
-    part = await part_of(source, None, every, (), inputs, setup, tests=True)
+    found = await inputs_of(source, None, every, (), inputs, setup, tests=True)
+    part = await narrowed(source, found, inputs)
     container = (await env(source, inputs=part, **setup)).with_(mount(LINT_CACHE))
-    container = container.with_env_variable("GOLANGCI_LINT_CACHE", LINT_CACHE.path)
+    cache = posixpath.join(LINT_CACHE.path, await digest_of(source, found))
+    container = container.with_env_variable("GOLANGCI_LINT_CACHE", cache.rstrip("/"))
     container = container.with_mounted_file("/usr/local/bin/golangci-lint", tool(program))
     return await _checked(container.with_exec(["golangci-lint", "run", *flags, *every]))
 

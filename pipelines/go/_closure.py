@@ -44,12 +44,14 @@ class Inputs:
     """Paths below the source; `whole` says why every path is one, "" if not.
 
     `beyond` says what tests may read outside of their own module, "" for nothing: Go's own test
-    cache looks at no file there, so it can not be trusted (`go help test`).
+    cache looks at no file there, so it can not be trusted (`go help test`). `ignored` are the files
+    for other targets, of those tested packages in which `go vet` may refuse a line of one of them.
     """
 
     paths: tuple[str, ...] = ()
     whole: str = ""
     beyond: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 class _Whole(Exception):
@@ -84,13 +86,37 @@ def closure(
             found.beside()
     except _Whole as all_of_it:
         return everything(str(all_of_it), survey, module, tests=tests)
-    return Inputs(tuple(sorted(found.paths | _always(survey))), beyond=found.beyond)
+    ignored = tuple(_unseen(survey, roots, tags)) if tests else ()
+    return Inputs(tuple(sorted(found.paths | _always(survey))), "", found.beyond, ignored)
 
 
 def everything(why: str, survey: Survey | None, module: str, *, tests: bool) -> Inputs:
     """Give the whole source, with the reason."""
     alone = survey is not None and "go.work" not in survey.names and module == "."
-    return Inputs(whole=why, beyond=why if tests and not alone else "")
+    packages = survey.directories if tests and survey is not None else ()
+    ignored = tuple(_unseen(survey, packages, None)) if survey is not None else ()
+    return Inputs((), why, why if tests and not alone else "", ignored)
+
+
+def _unseen(survey: Survey, packages: Iterable[str], tags: Tags | None) -> Iterator[str]:
+    """Find the files that Go vets and whose content is in no key; without tags, some others too."""
+    for directory in packages:
+        found = []
+        for base in survey.directories.get(directory, ()):
+            path = posixpath.normpath(posixpath.join(directory, base))
+            file = survey.files.get(path, _NOTHING)
+            named = base.endswith((".go", *_BESIDE)) and base[0] not in "._"
+            if named and not (tags and _compiled(base, file, tags)):
+                found.append((path, file.doubtful))
+        if any(doubtful for _, doubtful in found):
+            yield from sorted(path for path, _ in found)
+
+
+def _compiled(base: str, file: GoFile, tags: Tags) -> bool:
+    """Tell whether a file is certain to be compiled, so that what it says is in Go's keys."""
+    rule = file.constraint
+    held = rule is None or (rule != "?" and evaluate(rule, tags) is True)
+    return held and named_for(base, tags) is True and (tags.cgo or not file.cgo)
 
 
 def _always(survey: Survey) -> set[str]:

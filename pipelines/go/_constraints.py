@@ -10,10 +10,11 @@ Source: `go help buildconstraint`; `go/build` (`goodOSArchFile`, `matchTag`) and
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipelines._platform import Platform
 
-__all__ = ["Tags", "evaluate", "named_for"]
+__all__ = ["Tags", "evaluate", "named_for", "well_formed"]
 
 _SYSTEMS = frozenset(
     [
@@ -85,6 +86,7 @@ _UNIX = frozenset(
 _ALSO = {"android": "linux", "illumos": "solaris", "ios": "darwin"}
 _RELEASE = re.compile(r"go1\.(\d+)")
 _TOKEN = re.compile(r"\s*(&&|\|\||[!()]|[\w.]+)")
+_NEARLY_RELEASE = re.compile(r"(go|g1)[.\d]")  # which `go vet` takes for a slip
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,18 @@ def evaluate(expression: str, tags: Tags) -> bool | None:
     except (ValueError, RecursionError):
         return None  # Go will say what is wrong with it
     return value if rest == [""] else None
+
+
+def well_formed(expression: str) -> bool:
+    """Tell whether neither Go nor `go vet` can have anything against an expression."""
+    tokens = [*_tokens(expression), ""]
+    try:
+        _, rest = _either(tokens, Tags())
+    except (ValueError, RecursionError):
+        return False
+    twice = any(pair == ("!", "!") for pair in pairwise(tokens))
+    slips = any(_NEARLY_RELEASE.match(t) and not _RELEASE.fullmatch(t) for t in tokens)
+    return rest == [""] and "//" not in expression and not twice and not slips
 
 
 def _tokens(expression: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pipelines._dagger import dagger
 from pipelines.go._commands import inputs_of
 from pipelines.go._env import env
 from pipelines.go._inputs import narrowed
+from pipelines.go._overlay import overlaid
 from pipelines.go._testing import Choices
 
 __all__ = ["ready"]
@@ -21,5 +22,5 @@ async def ready(
     )  # fmt: skip
     part = await narrowed(source, found, chosen.inputs)
     container = await env(source, inputs=part, **chosen.setup)
-    # What Go's own cache of results does not look at would make it lie: it is left out.
-    return container.with_env_variable("GOFLAGS", "-count=1") if found.beyond else container
+    # What Go's own caches do not look at would make them lie.
+    return await overlaid(container, source, found, chosen.flags)

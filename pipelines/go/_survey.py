@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines._dagger import dagger
 from pipelines._memo import once
+from pipelines.go._directives import DIRECTIVES, doubtful
 
 __all__ = [
     "FILES",
@@ -35,8 +36,7 @@ __all__ = [
 _LINES = (
     r"^\s*package\s",
     r"^\s*/\*",
-    r"^//go:build\s",
-    r"^// \+build\s",
+    *DIRECTIVES,
     r"^\s*//go:embed\s",
     r'["`]C["`]',
     r"^\s*(//|\*)?\s*#\s*(include|cgo|import|incbin|define)\b",
@@ -54,7 +54,10 @@ _READS = (
 _LOADS = r"\bpackages\.Load\("  # golang.org/x/tools: runs `go list`, which reads code and no more
 MANIFESTS = ("go.mod", "go.work")
 MANIFEST_LINES = r"^\s*module\s|=>\s*\"?\.\.?(/|$)"
-FILES = ("*.go", "*.s", "*.S", "*.sx", "*.c", "*.h", "*.cc", "*.cpp", "*.cxx", "*.hh", "*.hpp")
+FILES = (
+    "*.go", "*.s", "*.S", "*.sx", "*.c", "*.h", "*.cc", "*.cpp", "*.cxx", "*.hh", "*.hpp", "*.hxx",
+    "*.m", "*.f", "*.F", "*.for", "*.f90", "*.swig", "*.swigcxx",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class GoFile:
     "?" if there may be one that was not understood. `read` says that its package clause was seen:
     a file without one was not searched as it should have been. `foreign` gives the C compiler or
     assembler files of other directories, `lists` may list directories or read documents, `loads`
-    reads any package's code, and `everything` runs Go, or asks where its own source is.
+    reads any package's code, and `everything` runs Go, or asks where its own source is. `doubtful`
+    has a line that `go vet` may refuse, if the file is for another target.
     """
 
     constraint: str | None = None
@@ -88,6 +92,7 @@ class GoFile:
     loads: bool = False
     everything: bool = False
     read: bool = False
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +187,18 @@ def read(
     for name in names:
         above, _, base = name.rpartition("/")
         directories.setdefault(above or ".", []).append(base)
-    files = {path: _file(found, quoted) for path, found in by_file.items()}
+    files = {path: _file(path, found, quoted) for path, found in by_file.items()}
     return Survey(names, modules, files, {k: tuple(v) for k, v in directories.items()})
 
 
-def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
+def _file(path: str, lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
     lines.sort(key=lambda line: line.number)
     texts = [line.text.strip() for line in lines]
     clause = next((at for at, text in enumerate(texts) if re.match(r"package\s", text)), None)
     together = "\n".join(texts)
+    header = [line.text.rstrip() for line in lines[:clause]]
     return GoFile(
-        constraint=_constraint([line.text.rstrip() for line in lines[:clause]]),
+        constraint="?" if _DOCUMENTS.fullmatch(texts[clause or 0]) else _constraint(header),
         imports=frozenset(quoted.findall(together)),
         embeds=tuple(t.removeprefix("//go:embed") for t in texts if t.startswith("//go:embed")),
         upward=_upward(texts),
@@ -202,17 +208,21 @@ def _file(lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         loads=re.search(_LOADS, together) is not None,
         everything=_GO_ITSELF.search(together) is not None,
         read=clause is not None,
+        doubtful=doubtful([line.text for line in lines], clause, go=path.endswith(".go")),
     )
+
+
+_DOCUMENTS = re.compile(r"package\s+documentation\b.*")  # a file of which Go takes no notice
 
 
 def _constraint(header: list[str]) -> str | None:
     """Give the constraint in the lines before the package clause; "?" if there is any doubt."""
-    rules = [line.removeprefix("//go:build") for line in header if line.startswith("//go:build")]
+    rules = [line.removeprefix("//go:build") for line in header if re.match(r"//go:build\s", line)]
     if any(line.lstrip().startswith("/*") for line in header):  # it may be inside of a comment
         return "?" if rules else None
     if len(rules) > 1:
         return "?"
-    old = any(line.startswith("// +build") for line in header)
+    old = any(re.match(r"// \+build\s", line) for line in header)
     return rules[0] if rules else "?" if old else None
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import anyio
+import dagger
 import pytest
 
 from pipelines import Shard, StageFailed, UsageError, connect, go
@@ -293,3 +294,29 @@ async def test_benchmarks_are_run_in_turns_with_their_base_and_compared(source):
         assert sorted(await alone.entries()) == ["bench.json", "bench.txt"]
         with pytest.raises(UsageError, match=r"there are no benchmarks in \./b"):
             await go.bench(now, "./b", times=1)
+
+
+async def test_files_of_other_platforms_are_vetted_again_when_they_change(source):
+    file = source / "a/a_windows.go"
+    file.write_text("package a\n")
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        assert await go.vet(tree) == ""
+        await go.test(tree)
+    file.write_text("package a\n\n//go:build windows\n")  # which an empty cache refuses
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        with pytest.raises(dagger.ExecError) as failed:
+            await go.test(tree)
+        assert "FAIL\texample.com/m/a [build failed]" in failed.value.stdout
+        assert "a_windows.go:3:1: misplaced //go:build comment" in failed.value.stderr
+        assert "ok  \texample.com/m/b\t(cached)" in failed.value.stdout
+        with pytest.raises(StageFailed, match=r"a_windows.go:3:1: misplaced"):
+            await go.vet(tree)
+        _, refused = await reported(source, coverage=False)
+        assert "a_windows.go:3" in str(refused)
+    file.write_text("package a\n\nconst Text = `\n//go:build windows\n`\n")  # which seems odd
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        assert "ok  \texample.com/m/a\t(cached)" in await go.test(tree)
+        assert await go.vet(tree) == ""
