@@ -15,10 +15,16 @@ _OPTIONS = {"tags": "-tags", "stamp": "-ldflags", "private": "GOPRIVATE"}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a mutation changed: files, and options by name."""
+    """What a mutation changed: files, and options by name.
+
+    `since` are the files that differ from earlier rounds with the options of this one, of each
+    round by itself, as (options that tests have, those of builds, too). It is for rounds that
+    change options: had no file changed since the last run with them, nothing would run.
+    """
 
     files: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
+    since: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
 
 
 @dataclass(slots=True)
@@ -54,13 +60,28 @@ def find(ours: Outcome, theirs: Outcome, change: Change, new: Mapping[str, bool]
     """Compare a round; `new` says which targets' inputs were never seen before."""
     ran = [each for each in ours.execs if each.ran and _own(each)]
     found = Findings(needed=sum(new.values()), executed=len(ran))
-    found.stale = [f"{name}: {a}, uncached {b}" for name, (a, b) in ours.differs(theirs).items()]
+    found.stale = [f"{name}: {a}, uncached {b}" for name, (a, b) in _differing(ours, theirs)]
     busy = {each.target for each in ran}
     found.missed = [target for target, is_new in new.items() if is_new and target not in busy]
     for each in ours.execs:
         if each.ran and (why := _wrong(each, ours, change)):
             found.wrong.append(f"{each.target}: {each.name}: {why}")
     return found
+
+
+def _differing(ours: Outcome, theirs: Outcome) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Name what is not the same.
+
+    Where Go did not come as far as packages on one side, which has to be a failure on both, what
+    the other side says of those that it can not test either is no difference.
+    """
+    refused = any(set(one.verdicts) == {"go test"} for one in (ours, theirs))
+    both = {ours.verdicts.get("go test"), theirs.verdicts.get("go test")} == {"failed"}
+    for name, pair in ours.differs(theirs).items():
+        of_package = name not in ours.binaries.keys() | theirs.binaries.keys()
+        untested = "-" in pair and set(pair) <= {"-", "not built", "no tests"}
+        if not (refused and both and of_package and untested):
+            yield name, pair
 
 
 def _own(each: Exec) -> bool:
@@ -73,9 +94,21 @@ def _wrong(each: Exec, ours: Outcome, change: Change) -> str:
     if not each.reasons:
         return "no reason was given"
     told = [_judged(reason, ours, change, each.target) for reason in each.reasons]
-    if not any(told):
+    if not any(told) and not _since(each, change):
         return "; ".join(f"{r.get('kind')} {r.get('what', '')}" for r in each.reasons)
     return ""
+
+
+def _since(each: Exec, change: Change) -> bool:
+    """Tell whether the reasons are what changed since an earlier run with these options.
+
+    Every file that is named has to differ from one and the same earlier round, and nothing else
+    than files and what they lead to (the root below them) may be named.
+    """
+    named = {r.get("what", "").removeprefix("/src/") for r in each.reasons if r["kind"] == "file"}
+    others = {reason["kind"] for reason in each.reasons} - {"file", "root"}
+    earlier = change.since[0 if each.target == "test" else 1]
+    return bool(named) and not others and any(named <= files for files in earlier)
 
 
 def _judged(reason: Mapping[str, str], ours: Outcome, change: Change, target: str) -> bool:

@@ -29,6 +29,9 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
             With several cells an ExceptionGroup of these.
         SourceError: there is no go.mod, or no version in it.
         UsageError: no package matches.
+        StageFailed, InfrastructureError, CacheIntegrityError: Go refused a package for a reason
+            that is known and whose way out the message says; `__cause__` is the ExecError, whose
+            `stdout` has how the other packages ended.
     """
     chosen = Choices.of(options)
     plan = await planned(source, packages or ("./...",), chosen)
@@ -41,7 +44,9 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
             return await printed(container.with_exec(command))
         except dagger.ExecError as error:
             known = unmatched(cell.packages, error) or diagnosis(error.stderr)
-            raise known or error from None
+            if known is None:
+                raise
+            raise known from error
 
     if len(plan.cells) == 1:
         return _said(plan) + await run(plan.cells[0])

@@ -165,6 +165,45 @@ def test_an_option_is_a_reason_where_it_was_changed():
     assert not find(outcome(told), outcome(), Change(options=frozenset({"private"})), NEW).wrong
 
 
+def test_files_that_changed_since_the_last_run_with_the_options_are_a_reason():
+    told = ran(FILE, {"kind": "root", "what": "the root filesystem"})
+    since = (frozenset({"b.go"}), frozenset({"a.go", "c.go"}))
+    back = Change(options=frozenset({"tags"}), since=(since, ()))
+    assert not find(outcome(told), outcome(), back, NEW).wrong
+    # A build has other options; and of no earlier round do both files differ.
+    assert find(outcome(ran(FILE, target="linux/amd64 .")), outcome(), back, NEW).wrong
+    both = ran(FILE, {"kind": "file", "what": "/src/b.go"})
+    assert find(outcome(both), outcome(), back, NEW).wrong
+    other = ran(FILE, {"kind": "evicted"})
+    assert find(outcome(other), outcome(), back, NEW).wrong
+
+
+def packages(test="failed", **found):
+    return Outcome({"go test": test, **found}, {})
+
+
+def test_where_both_sides_are_refused_packages_that_can_not_be_tested_are_equal():
+    refused = packages()
+    uncached = packages(a="not built", b="no tests")
+    assert find(refused, uncached, EDIT, {}).stale == []
+    assert find(uncached, refused, EDIT, {}).stale == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "uncached"),
+    [
+        (packages(), packages(a="passed")),
+        (packages(), packages(a="failed")),
+        (packages(a="passed"), packages()),
+        (packages(), packages(test="passed", a="no tests")),
+        (packages(a="not built"), packages(a="not built", b="no tests")),
+        (packages(a="passed", b="failed"), packages(a="not built", b="failed")),
+    ],
+)
+def test_a_package_that_one_side_tested_is_not_excused(ours, uncached):
+    assert find(ours, uncached, EDIT, {}).stale
+
+
 def test_what_a_target_reads_is_told_apart_by_content_mode_and_options():
     read = {"test": frozenset({"lib/lib.go", "gone.go"})}
     prints = {

@@ -175,6 +175,11 @@ async def test_a_source_that_go_can_not_load_is_told(source):
     for package, (kind, what) in cases.items():
         with pytest.raises(kind, match=what):
             await build(root, package)
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(StageFailed, match="in a circle") as refused:
+            await go.test(dag.host().directory(str(root)), "./a", "./other")
+    assert "FAIL\texample.com/m/a [setup failed]" in refused.value.__cause__.stdout
+    assert "?   \texample.com/m/other" in refused.value.__cause__.stdout
 
 
 async def test_cgo_without_a_compiler_names_the_packages_and_the_way_out(source):

@@ -75,5 +75,7 @@ async def _said(work: Coroutine[Any, Any, str]) -> str:
         return f"{await work}\nexit 0\n"
     except dagger.ExecError as error:
         return f"{error.stdout}\nexit {error.exit_code}\n"
-    except PipelineError as error:  # Go did not come to test: the message says what it refused
-        return f"{error}\nexit 1\n"
+    except PipelineError as error:  # what Go refused; the other packages' tests ran
+        cause = error.__cause__
+        printed = cause.stdout if isinstance(cause, dagger.ExecError) else ""
+        return f"{error}\n{printed}\nexit 1\n"
