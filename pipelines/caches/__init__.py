@@ -4,6 +4,8 @@
     settings     [tool.pipelines.cache] and PIPELINES_CACHE_*
     signals      a CI's variables -> the scopes that a run may read and write
     policy       whether a restore is worth its time; watch gives one up that is not
+    volumes      what a cache volume is called; backend, the way to one, for one run
+    bringing     a volume found, weighed and restored
     weighing     a restore that is weighed first, and watched meanwhile
     arrivals     bytes of requests that are still under way
     metered      a transport that measures its link; shares, what a command takes of a run

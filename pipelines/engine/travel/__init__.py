@@ -3,7 +3,6 @@
     opening     from settings to a `Travel`, if there are any
     travel      `Travel`: all that assembly, solver and runner ask of it, for one session
     aside       an event loop in a thread of its own
-    backend     the only module that calls `pipelines.caches`: heads, generations, trees
     results     records as they travel
     index       records of other machines: what they answer, and what of it is to be fetched
     times       when files came in first

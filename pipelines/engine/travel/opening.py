@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.engine.events import Events
 
 if TYPE_CHECKING:
-    from pipelines.engine.travel.backend import Backend
+    from pipelines.caches.backend import Backend
     from pipelines.engine.travel.stores import Stores
     from pipelines.engine.travel.travel import Travel
 
@@ -46,7 +46,7 @@ def travel(
     from pipelines.engine.travel.travel import Travel
 
     async def opening() -> "Backend":
-        from pipelines.engine.travel.backend import Backend
+        from pipelines.caches.backend import Backend
 
         memory = stores.layout.root / "heads"
         return await Backend.open(found, rules, environ, memory, account.meter)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from pipelines.caches.backend import Backend, Change
 from pipelines.caches.saving import Saved
 from pipelines.caches.settings import Settings
 from pipelines.engine.digest import Digest
@@ -29,7 +30,6 @@ from pipelines.engine.op import OF_THIS_MACHINE
 from pipelines.engine.result import references
 from pipelines.engine.store.lazy import stored_tree
 from pipelines.engine.travel import times
-from pipelines.engine.travel.backend import Backend, Change
 from pipelines.engine.travel.index import Index
 from pipelines.engine.travel.portraits import PREFIX, Portraits
 from pipelines.engine.travel.results import INLINE, Record, blob_name, files_name, layer_name

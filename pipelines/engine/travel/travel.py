@@ -29,6 +29,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from pipelines.caches.backend import Backend, Unusable
 from pipelines.caches.settings import Settings
 from pipelines.caches.signals import Rules
 from pipelines.engine.digest import Digest
@@ -39,7 +40,6 @@ from pipelines.engine.result import Result, Snapshot, output
 from pipelines.engine.travel import times
 from pipelines.engine.travel.account import Account
 from pipelines.engine.travel.aside import Aside, awaited
-from pipelines.engine.travel.backend import Backend, Unusable
 from pipelines.engine.travel.fetching import Fetching, ended
 from pipelines.engine.travel.index import Index
 from pipelines.engine.travel.portraits import Portraits

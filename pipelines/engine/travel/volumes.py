@@ -12,42 +12,36 @@ Theory of operation
 
     Saved are the volumes that a command of this session has mounted, under the exclusive lock:
     what another session is using is left to that session's own end.
-
-    Two classes that never mix. *Downloads* are verified by lock files and the same everywhere;
-    *builds* are of one machine's architecture, besides all that their key says.
 """
 
 import json
 import os
 import platform
 import shutil
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from anyio import to_thread
 
-from pipelines.caches.errors import OverBudget
+from pipelines.caches.backend import Backend, Change, Unusable
+from pipelines.caches.bringing import bring
 from pipelines.caches.generation import Generation
-from pipelines.caches.policy import Offer, decide
 from pipelines.caches.restoring import Restored
 from pipelines.caches.saving import Saved
 from pipelines.caches.seen import Seen
 from pipelines.caches.settings import Settings
-from pipelines.caches.watch import Watch, watched
+from pipelines.caches.volumes import head_of, kind_of
 from pipelines.engine.op import CacheVolume
 from pipelines.engine.store.volumes import Fill, identity
 from pipelines.engine.travel.account import Account
 from pipelines.engine.travel.aside import Aside, patient
-from pipelines.engine.travel.backend import Backend, Change, Kind, Unusable
 from pipelines.engine.travel.stores import Stores
 
-__all__ = ["Base", "Draft", "Save", "Tell", "Travelling", "head_of", "kind_of"]
+__all__ = ["Base", "Draft", "Save", "Tell", "Travelling"]
 
 
 Save = Callable[[], Awaitable[Saved | None]]
@@ -62,24 +56,8 @@ class Tell(Protocol):
         ...
 
 
-_DOWNLOADS = (
-    "go-mod*", "*-downloads", "pip*", "uv*", "npm*", "pnpm*", "yarn*", "cargo-registry*",
-    "maven*", "apt-*",
-)  # fmt: skip
 NOTE = "travel.json"
 SEEN = "travel.seen"
-
-
-def kind_of(volume: CacheVolume) -> Kind:
-    """Tell the class of a volume by its name; what is not known is what a build has made."""
-    found = any(fnmatchcase(volume.key, pattern) for pattern in _DOWNLOADS)
-    return "download" if found else "build"
-
-
-def head_of(volume: CacheVolume, machine: str) -> str:
-    """Name the head of a volume; `machine` is the architecture that builds here."""
-    kind = kind_of(volume)
-    return f"volume/{identity(volume)}/{kind if kind == 'download' else f'{kind}-{machine}'}"
 
 
 @dataclass(slots=True)
@@ -201,54 +179,22 @@ class Travelling:
 
     async def _restore(self, volume: CacheVolume, into: Path) -> bool:
         name, backend = f"volume {volume.key}", await self._reached()
-        began = time.monotonic()
-        found = await backend.newest(head_of(volume, self._machine))
-        if found is None:
-            self._tell("missed", name)
-            self._account.note(name, "missed", seconds=time.monotonic() - began)
+        head = head_of(volume.key, self._machine, volume.namespace)
+        came = await bring(
+            backend, head, into, self._settings, lambda: self._account.link,
+            exact=self._stores.files.owners, aging=True,
+        )  # fmt: skip
+        if came.got is None or came.found is None:
+            self._tell(came.did, name, **({"why": came.why} if came.why else {}))
+            self._account.note(name, came.did, seconds=came.seconds, why=came.why)
             return False
-        exact = self._stores.files.owners
-        offer = await backend.offer(found, exact=exact)
-        decision = decide(self._settings.mode, offer, self._account.link, self._settings.budget)
-        if not decision.restore:
-            self._tell("skipped", name, why=decision.why)
-            self._account.note(name, "skipped", why=decision.why)
-            return False
-        got = await self._got(backend, found, into, offer)
-        if got is None:
-            return False
+        found, got = came.found, came.got
         Base(found.digest, found.number, got.seen.dump()).write(into.parent)
-        spent = time.monotonic() - began
-        self._mounted[identity(volume)] = _Mounted(volume, spent, found, got)
-        self._tell("restored", name, bytes=got.bytes, files=got.files, seconds=round(spent, 3))
-        return True
-
-    async def _got(
-        self, backend: Backend, found: Generation, into: Path, offer: Offer
-    ) -> Restored | None:
-        """Restore, as long as that is projected to win."""
-        exact = self._stores.files.owners
-        if self._settings.mode == "always":
-            return await backend.restore(
-                found, "", into, exact=exact, aging=True, worth=offer.worth
-            )
-        name, began = f"volume {found.meta.get('volume', '')}", time.monotonic()
-        watch = Watch(
-            self._settings.budget if offer.worth is None else offer.worth,
-            time.monotonic,
-            offer.size,
+        self._mounted[identity(volume)] = _Mounted(volume, came.seconds, found, got)
+        self._tell(
+            "restored", name, bytes=got.bytes, files=got.files, seconds=round(came.seconds, 3)
         )
-        try:
-            return await watched(
-                watch,
-                lambda watch: backend.restore(
-                    found, "", into, exact=exact, aging=True, progress=watch, worth=offer.worth
-                ),
-            )
-        except OverBudget as exc:
-            self._tell("gave up", name, why=str(exc))
-            self._account.note(name, "gave up", seconds=time.monotonic() - began, why=str(exc))
-            return None
+        return True
 
     def jobs(self, backend: Backend) -> Iterator[tuple[str, Save]]:
         """Yield each volume that a command of this session had, and what saves it.
@@ -296,8 +242,8 @@ class Travelling:
         if base is not None and note.digest == base.digest and note.seen:
             seen = {"": Seen.load(note.seen)}
         change = Change(
-            head_of(mounted.volume, self._machine),
-            kind_of(mounted.volume),
+            head_of(mounted.volume.key, self._machine, mounted.volume.namespace),
+            kind_of(mounted.volume.key),
             base,
             {"": home / "data"},
             meta=self._meta(mounted, base),

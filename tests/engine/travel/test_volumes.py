@@ -1,27 +1,16 @@
 import pytest
 
+from pipelines.caches import volumes as names
 from pipelines.engine.op import CacheVolume
-from pipelines.engine.travel.volumes import Base, Draft, head_of, kind_of
+from pipelines.engine.store.volumes import identity
+from pipelines.engine.travel.volumes import Base, Draft
 
 VOLUME = CacheVolume("c")
 
 
-@pytest.mark.parametrize(
-    ("key", "kind"),
-    [("go-modules", "download"), ("npm", "download"), ("go-build-1.26", "build"), ("c", "build")],
-)
-def test_what_is_not_known_to_be_downloads_is_what_a_build_made(key, kind):
-    assert kind_of(CacheVolume(key)) == kind
-
-
-def test_builds_of_two_machines_never_mix_and_downloads_are_the_same_everywhere():
-    modules = CacheVolume("go-modules")
-    assert head_of(VOLUME, "x86_64") != head_of(VOLUME, "aarch64")
-    assert head_of(modules, "x86_64") == head_of(modules, "aarch64")
-
-
-def test_equal_keys_of_two_namespaces_have_two_heads():
-    assert head_of(VOLUME, "x") != head_of(CacheVolume("c", "other"), "x")
+@pytest.mark.parametrize("volume", [VOLUME, CacheVolume("größe\n", "a"), CacheVolume("", "")])
+def test_a_volume_is_named_alike_in_the_store_and_where_caches_are_kept(volume):
+    assert names.identity(volume.key, volume.namespace) == identity(volume)
 
 
 def test_a_note_comes_back_and_a_broken_one_is_none(tmp_path):

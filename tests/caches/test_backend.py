@@ -2,10 +2,10 @@
 
 import pytest
 
+from pipelines.caches.backend import Backend
 from pipelines.caches.budget import Budget
 from pipelines.caches.heads import Found
 from pipelines.caches.saving import save
-from pipelines.engine.travel.backend import Backend
 from tests.caches.memory import Memory
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The way to one backend, for one session: the only module here that calls `pipelines.caches`.
+"""The way to one backend, for one run, whichever engine it is on.
 
 It opens the transport and the heads, gives the newest generation of a key, restores a tree of it,
 and saves what is new. Everything is bounded by the budget; every error of the backend comes out
