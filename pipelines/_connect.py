@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -16,7 +17,7 @@ import anyio.to_thread
 from pipelines._choose import choose
 from pipelines._errors import EngineUnavailable, UsageError
 from pipelines._memo import remembering
-from pipelines._session import Address, Session
+from pipelines._session import Address, Session, caches
 from pipelines._trust import Trust, trusting
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def connect(
         )
     else:
         opened = _existing() if who == "session" else _provisioned(workdir)
-    async with opened as client:
+    async with opened as client, _travelling(who, workdir):
         with remembering(), trusting(session.cache if session else None):
             yield client
 
@@ -117,6 +118,23 @@ async def _provisioned(workdir: str | os.PathLike[str] | None) -> AsyncIterator[
         if not connecting:
             raise
         raise EngineUnavailable(f"the Dagger engine did not answer: {exc}") from exc
+
+
+@asynccontextmanager
+async def _travelling(who: str, workdir: str | os.PathLike[str] | None) -> AsyncIterator[None]:
+    """Let caches travel on a Dagger engine; the embedded one sees to that itself."""
+    settings = caches(Path(workdir or "."), os.environ) if who == "dagger" else None
+    if settings is None:
+        yield
+        return
+    from dagger.client._session import SharedConnection
+
+    from pipelines._travel.opening import travelling
+    from pipelines.engine.store.layout import default_root
+
+    session, store = SharedConnection().session, default_root(os.environ)
+    async with travelling(session, settings, store, os.environ):
+        yield
 
 
 @asynccontextmanager

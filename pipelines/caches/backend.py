@@ -18,6 +18,7 @@ from pipelines.caches import generation, policy, restoring, saving
 from pipelines.caches.budget import Budget, Spent
 from pipelines.caches.errors import CacheError, Damaged, Missing, OverBudget, TooNew, Untrusted
 from pipelines.caches.generation import Generation
+from pipelines.caches.habits import Habit
 from pipelines.caches.heads import Heads
 from pipelines.caches.limits import DEFAULT
 from pipelines.caches.merging import merge, unite
@@ -27,6 +28,7 @@ from pipelines.caches.planning import plan, ranges
 from pipelines.caches.policy import Offer
 from pipelines.caches.restoring import Restored
 from pipelines.caches.saving import Saved
+from pipelines.caches.scan import Scan
 from pipelines.caches.seen import Seen
 from pipelines.caches.settings import Settings, SettingsError, resolve
 from pipelines.caches.signals import Rules
@@ -56,6 +58,8 @@ class Change:
     drop: Sequence[str] = ()
     seen: Mapping[str, Seen] = field(default_factory=dict)
     exact: bool = False
+    scans: Mapping[str, Scan] = field(default_factory=dict)
+    habit: Habit | None = None
 
 
 @dataclass(slots=True)
@@ -182,6 +186,8 @@ class Backend:
                 meta=change.meta,
                 drop=change.drop,
                 seen=change.seen,
+                scans=change.scans,
+                habit=change.habit,
                 exact=change.exact,
             )
 

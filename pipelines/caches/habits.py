@@ -20,11 +20,11 @@ Source: cmd/go/internal/cache (Go 1.26), ccache 4 and sccache manuals, Gradle's 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HABITS", "PLAIN", "Habit", "detect", "habit"]
+__all__ = ["HABITS", "PLAIN", "Habit", "detect", "detected", "habit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,12 @@ def habit(name: str) -> Habit:
 def detect(root: Path) -> Habit:
     """Tell a cache by what is in its top directory."""
     top = os.fsencode(root)
+    return detected(lambda mark: os.path.lexists(os.path.join(top, mark)))
+
+
+def detected(has: Callable[[bytes], bool]) -> Habit:
+    """Tell a cache by a function that says whether it has a path."""
     for name, marks in _MARKS:
-        if all(os.path.lexists(os.path.join(top, mark)) for mark in marks):
+        if all(map(has, marks)):
             return HABITS[name]
     return PLAIN

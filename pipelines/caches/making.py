@@ -28,7 +28,7 @@ from pipelines.caches.index import Index
 from pipelines.caches.packing import Packed, Packer
 from pipelines.caches.reading import Cut, batches, read, stream
 from pipelines.caches.rewriting import compact
-from pipelines.caches.scan import Found, Keep, scan
+from pipelines.caches.scan import Found, Keep, Scan, scan
 from pipelines.caches.seen import Seen
 from pipelines.caches.transport import Transport
 from pipelines.caches.tree import FILE, HARD, Rows
@@ -55,6 +55,7 @@ class Job:
     habit: Habit | None
     exact: bool
     level: int
+    scans: Mapping[str, Scan] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -140,7 +141,8 @@ class _Making:
         """Walk a tree and find out what of it is known and used."""
         taken = time.time_ns()
         keep = Keep(habit.dropped, whole=self._job.kind == "results")
-        found = scan(path, keep, exact=self._job.exact)
+        given = self._job.scans.get(name)
+        found = scan(path, keep, exact=self._job.exact) if given is None else given
         base = self._job.base
         if base is None or seen is None or seen.base != base.digest or name not in base.trees:
             return draw(Drawn(found, taken), habit, self._number, None, None)

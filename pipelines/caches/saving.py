@@ -25,6 +25,7 @@ from pipelines.caches.generation import Generation, GenerationKind, put
 from pipelines.caches.habits import Habit
 from pipelines.caches.making import Job, Made, make
 from pipelines.caches.packing import Packed
+from pipelines.caches.scan import Scan
 from pipelines.caches.seen import Seen
 from pipelines.caches.transport import Transport
 
@@ -63,6 +64,7 @@ async def save(
     meta: Mapping[str, str] | None = None,
     drop: Collection[str] = (),
     seen: Mapping[str, Seen] | None = None,
+    scans: Mapping[str, Scan] | None = None,
     habit: Habit | None = None,
     exact: bool = False,
     level: int = 3,
@@ -70,7 +72,8 @@ async def save(
     """Write the packs and the manifest of the generation after `base`; not its head.
 
     Trees of `base` that are not given again, and its records, are carried over, but for the
-    names in `drop`. `seen` are the stamps from when a tree was restored or saved last. With
+    names in `drop`. `seen` are the stamps from when a tree was restored or saved last. A tree in
+    `scans` is not walked: it lies elsewhere, and its directory has what is to be read of it. With
     `exact`, owners, attributes and whiteouts are kept (the engine's volumes and layers). Results
     are whole; of other kinds credentials are left out, and what the tool's `habit` (by default
     the one that shows) says. If the tool shows what it used, what it no longer uses is left out
@@ -81,8 +84,9 @@ async def save(
     """
     begun = time.monotonic()
     job = Job(
-        base, kind, dict(meta or {}), dict(records or {}), frozenset(drop), habit, exact, level
-    )
+        base, kind, dict(meta or {}), dict(records or {}), frozenset(drop), habit, exact, level,
+        dict(scans or {}),
+    )  # fmt: skip
     made, sent = await _made_and_sent(transport, job, trees, dict(seen or {}))
     await put(transport, made.generation)
     return made.generation, Saved(

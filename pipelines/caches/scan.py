@@ -16,7 +16,7 @@ from functools import partial
 from pipelines.caches.credentials import holds_secret, suspicion
 from pipelines.caches.tree import DIR, FILE, HARD, LINK, WHITEOUT, Xattrs
 
-__all__ = ["Found", "Keep", "Scan", "entered", "scan"]
+__all__ = ["Found", "Keep", "Scan", "arrange", "entered", "scan"]
 
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -99,9 +99,17 @@ def scan(root: str | bytes | os.PathLike[str], keep: Keep, *, exact: bool = Fals
                 below += _list(found, path, held, keep, exact=exact)
     finally:
         os.close(top)
+    arrange(found)
+    return found
+
+
+def arrange(found: Scan) -> None:
+    """Put rows in order; the further names of a file become hard links of the first.
+
+    Stamps of files that may have other names have a negative inode; afterwards none has.
+    """
     found.rows.sort(key=lambda row: row.path)
     _link(found.rows)
-    return found
 
 
 def _list(found: Scan, path: bytes, held: int, keep: Keep, *, exact: bool) -> list[bytes]:
@@ -155,7 +163,7 @@ def _row(
         (status.st_uid, status.st_gid) if exact else (0, 0),
         status.st_mtime_ns,
         status.st_size,
-        # A negative inode marks a file that may have other names; see _link.
+        # A negative inode marks a file that may have other names; see `arrange`.
         (
             -status.st_ino if linked else status.st_ino,
             status.st_ctime_ns,

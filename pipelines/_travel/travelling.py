@@ -1,0 +1,229 @@
+"""The cache volumes of one connection to a Dagger engine: seeded at first use, saved at the end."""
+
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+from graphql import DocumentNode
+
+from pipelines._travel import wire
+from pipelines._travel.asking import Asking
+from pipelines._travel.noted import Noted
+from pipelines.caches import layers, listing
+from pipelines.caches.backend import Backend, Change, Unusable
+from pipelines.caches.bringing import bring
+from pipelines.caches.errors import CacheError
+from pipelines.caches.generation import Generation
+from pipelines.caches.saving import Saved
+from pipelines.caches.settings import Settings
+from pipelines.caches.volumes import head_of, kind_of
+
+__all__ = ["Travelling"]
+
+SLACK = 2.0
+REFRESH = 3 * 86400.0  # an unchanged volume is published again before its head expires
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
+
+
+@dataclass(slots=True)
+class _Volume:
+    """A volume that travels, and what is known of it."""
+
+    key: str
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    looked: bool = False
+    source: str = ""
+    found: Generation | None = None
+    mount: wire.Mount | None = None
+    failed: wire.Mount | None = None  # of a request that failed: perhaps it can be had
+
+
+class Travelling:
+    """The volumes of one connection; `send` passes a request on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        opening: Callable[[], Awaitable[Backend]],
+        send: Callable[[DocumentNode], Awaitable[Any]],
+        scratch: Path,
+        noted: Noted,
+    ) -> None:
+        self._settings = settings
+        self._opening = opening
+        self._send = send
+        self._asking = Asking(send)
+        self._scratch = scratch
+        self._noted = noted
+        self._lock = anyio.Lock()
+        self._backend: Backend | None = None
+        self._platform = ""
+        self._volumes: dict[str, _Volume] = {}
+        self._ids: dict[str, _Volume] = {}
+        self._count = 0
+
+    async def execute(self, document: DocumentNode) -> Any:
+        """Answer a request, with the volumes that it names seeded before."""
+        key = wire.asked(document)
+        if key and self._settings.travels(key):
+            return await self._named(document, key)
+        mounted = [(m, v) for m in wire.mounts(document) if (v := self._ids.get(m.volume))]
+        try:
+            answer = await self._send(document)
+        except Exception:
+            for mount, volume in mounted:
+                volume.failed = mount
+            raise
+        for mount, volume in mounted:
+            volume.mount = mount
+        return answer
+
+    async def _named(self, document: DocumentNode, key: str) -> Any:
+        volume = self._volumes.setdefault(key, _Volume(key))
+        async with volume.lock:
+            if not volume.looked and self._settings.restores:
+                with self._forgiving(f"volume {key}"):
+                    await self._seed(volume)
+            volume.looked = True
+        asked = wire.seeded(document, volume.source) if volume.source else document
+        answer = await self._send(asked)
+        with suppress(KeyError, TypeError):
+            self._ids[str(answer["cacheVolume"]["id"])] = volume
+        return answer
+
+    async def _seed(self, volume: _Volume) -> None:
+        name, backend = f"volume {volume.key}", await self._reached()
+        began, tree = time.monotonic(), self._place("tree")
+        tree.mkdir(mode=0o700)
+        try:
+            came = await bring(
+                backend, await self._head(volume.key), tree, self._settings, self._noted.link,
+                exact=os.geteuid() == 0,
+            )  # fmt: skip
+            volume.found = came.found
+            if came.found is None or came.got is None:
+                self._noted.note(name, came.did, seconds=came.seconds, why=came.why)
+                return
+            volume.source = await self._imported(came.found, tree)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(_discard, tree)
+        self._noted.note(
+            name, "restored", seconds=time.monotonic() - began, size=came.got.bytes,
+            requests=came.got.requests, files=came.got.files,
+        )  # fmt: skip
+
+    async def _imported(self, found: Generation, tree: Path) -> str:
+        image = self._place("image")
+        try:
+            await to_thread.run_sync(layers.write, found, tree, image, self._platform)
+            return await self._asking.imported(image)
+        finally:
+            image.unlink(missing_ok=True)
+
+    async def finish(self) -> None:
+        """Save what is new, within the budget; a volume after the other."""
+        mounted = [v for v in self._volumes.values() if v.mount or v.failed]
+        if not (mounted and self._settings.saves):
+            return
+        with anyio.move_on_after(self._settings.budget + SLACK, shield=True) as scope:
+            for volume in mounted:
+                with self._forgiving(f"volume {volume.key}"):
+                    backend = await self._reached()
+                    if backend.writes:
+                        await self._save(backend, volume)
+        if scope.cancelled_caught:
+            self._noted.warn(
+                f"saving takes longer than the budget of {self._settings.budget:g} s; "
+                "the rest is left"
+            )
+
+    async def _save(self, backend: Backend, volume: _Volume) -> None:
+        began, place = time.monotonic(), self._place("saving")
+        place.mkdir(mode=0o700)
+        try:
+            saved = await self._saved(backend, volume, place)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(_discard, place)
+        if saved is not None:
+            self._noted.note(
+                f"volume {volume.key}", "saved", seconds=time.monotonic() - began,
+                size=saved.bytes, requests=saved.requests, files=saved.files,
+            )  # fmt: skip
+
+    async def _saved(self, backend: Backend, volume: _Volume, place: Path) -> Saved | None:
+        mount = volume.mount or volume.failed
+        assert mount is not None
+        base = volume.found
+        kept = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
+        root, mark = await self._asking.root(mount), uuid4().hex
+        await self._asking.list(root, mount, mark, place / "listing")
+        content = await to_thread.run_sync((place / "listing").read_bytes)
+        scan = await to_thread.run_sync(listing.read, content, mark)
+        delta = await to_thread.run_sync(listing.delta, scan, base)
+        if delta.unchanged and base is not None and time.time() - base.made < REFRESH:
+            return None
+        fetched, paths = place / "delta", place / "paths"
+        fetched.mkdir()
+        if delta.fetch:
+            paths.write_bytes(b"".join(path + b"\0" for path in delta.fetch))
+            await self._asking.fetch(root, mount, paths, fetched)
+        scan = await to_thread.run_sync(listing.settled, delta, fetched)
+        change = Change(
+            await self._head(volume.key), kind_of(volume.key), base, {"": fetched},
+            meta={**kept, "volume": volume.key}, exact=True, habit=delta.habit,
+            seen={"": delta.seen} if delta.seen else {}, scans={"": scan},
+        )  # fmt: skip
+        return (await backend.save(change))[1]
+
+    async def _head(self, key: str) -> str:
+        async with self._lock:
+            if not self._platform:
+                self._platform = await self._asking.platform()
+        architecture = self._platform.split("/")[1]
+        return head_of(key, MACHINES.get(architecture, architecture))
+
+    async def _reached(self) -> Backend:
+        async with self._lock:
+            if self._backend is None:
+                self._backend = await self._opening()
+            return self._backend
+
+    async def close(self) -> None:
+        """Close connections."""
+        if self._backend is not None:
+            await self._backend.close()
+
+    def _place(self, name: str) -> Path:
+        self._count += 1
+        return self._scratch / f"{name}-{self._count}"
+
+    @contextmanager
+    def _forgiving(self, cache: str) -> Iterator[None]:
+        """Let what goes wrong with a cache be a miss, told once."""
+        import gql.transport.exceptions as wrong
+
+        try:
+            yield
+        except (Unusable, CacheError, OSError, wrong.TransportError) as exc:
+            text = str(exc) or type(exc).__name__
+            self._noted.note(cache, "failed", why=text)
+            self._noted.warn(text)
+
+
+def _discard(top: Path) -> None:
+    """Remove a directory of ours, also where modes forbid it."""
+    for directory, below, _ in os.walk(top):
+        for name in below:
+            with suppress(OSError):
+                (Path(directory) / name).chmod(0o700, follow_symlinks=False)
+    shutil.rmtree(top, ignore_errors=True)
