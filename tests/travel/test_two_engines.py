@@ -1,0 +1,41 @@
+"""A cache that is saved on one engine is restored on the other, exactly, both ways."""
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+LIST = "find . -mindepth 1 -exec stat -c '%n %f %s %y %h %u:%g' {} + | sort"
+FILL = (
+    "mkdir -p d/deep; head -c 300000 /dev/urandom > d/large; echo a > d/a; ln d/a d/deep/hard;"
+    "ln -s ../a d/deep/soft; echo x > 'a b'; chmod 4755 d/a; chmod 750 d; touch -d @100000000 d;"
+    "chown -h 77:88 'a b'"
+)
+SUMS = "find . -type f -exec sha256sum {} + | sort; readlink d/deep/soft"
+
+
+@pytest.mark.parametrize(
+    "engines", [("dagger", "embedded"), ("embedded", "dagger"), ("dagger", "dagger")]
+)
+async def test_what_one_saves_the_other_restores_exactly(run, key, engines):
+    saved = await run(engines[0], "one", key, f"{FILL}; {LIST}; {SUMS}")
+    assert await run(engines[1], "two", key, f"{LIST}; {SUMS}") == saved
+
+
+async def test_both_add_to_one_cache_and_only_what_is_new_is_sent(run, key, backend):
+    for machine, engine in enumerate(("embedded", "dagger", "embedded", "dagger")):
+        await run(engine, str(machine), key, f"head -c 100000 /dev/urandom > {machine}")
+        sizes = sorted(path.stat().st_size for path in (backend / "packs").iterdir())
+        assert len([size for size in sizes if size > 90_000]) == machine + 1
+    assert await run("dagger", "last", key, "ls") == "0\n1\n2\n3\n"
+
+
+async def test_what_came_of_it_is_in_the_ledger(run, key, tmp_path):
+    await run("dagger", "one", key, "echo a > a")
+    await run("dagger", "two", key, "cat a")
+    told = {}
+    for machine in ("one", "two"):
+        lines = (tmp_path / machine / "pipelines/ledger.jsonl").read_text().splitlines()
+        told[machine] = [json.loads(line)["did"] for line in lines]
+    assert told == {"one": ["missed", "saved"], "two": ["restored"]}
