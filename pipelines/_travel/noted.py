@@ -46,6 +46,10 @@ class Noted:
         fields = {name: value for name, value in known.items() if value}
         self._listen({"event": "cache", "state": did, "cache": cache, **fields})
 
+    def unsaved(self, why: str) -> None:
+        """Tell that this run may save nothing, and why."""
+        self._listen({"event": "cache", "state": "unsaved", "cache": "", "why": why})
+
     def warn(self, text: str) -> None:
         """Say once that the cache gives nothing; the run goes on without it."""
         if not self._warned:

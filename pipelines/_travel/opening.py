@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,13 @@ from pipelines._errors import UsageError
 
 if TYPE_CHECKING:
     from gql import GraphQLRequest
+    from graphql import DocumentNode
 
+    from pipelines._travel.noted import Noted
+    from pipelines._travel.travelling import Travelling
     from pipelines.caches.backend import Backend
     from pipelines.caches.settings import Settings
+    from pipelines.caches.signals import Rules
 
 __all__ = ["Listen", "travelling"]
 
@@ -40,53 +45,81 @@ async def travelling(
 ) -> AsyncIterator[None]:
     """Let cache volumes travel that are named inside of the block, by requests of `session`.
 
+    What a run that fails has downloaded and built is saved as well, but not of one that a signal
+    ends.
+
     Raises:
         UsageError: what the environment says of scopes makes no sense.
     """
-    from gql import GraphQLRequest
-
-    from pipelines._travel.noted import Noted
-    from pipelines._travel.travelling import Travelling
-    from pipelines.caches import signals
-    from pipelines.caches.settings import SettingsError
-
-    try:
-        rules = signals.rules(environ, signals.event(environ), settings.scope)
-    except SettingsError as exc:
-        raise UsageError(str(exc)) from exc
-    noted = Noted(store, settings.url, listen or _said)
+    rules = _rules(settings, environ)
+    room = await to_thread.run_sync(_room, store)
+    noted, passed, ended = _noted(store, settings, listen), session.execute, False
 
     async def opening() -> "Backend":
         from pipelines.caches.backend import Backend
 
         return await Backend.open(settings, rules, environ, store / "heads", noted.meter)
 
-    room = await to_thread.run_sync(_room, store)
-    passed = session.execute
-    travel = Travelling(
-        settings, opening, lambda document: passed(GraphQLRequest(document)), room, noted
-    )
-
-    async def execute(query: "GraphQLRequest") -> Any:
-        if getattr(query, "variable_values", None):
-            return await passed(query)
-        return await travel.execute(query.document)
-
-    session.execute, ended = execute, False
+    travel = _travel(settings, opening, passed, room, noted)
+    session.execute = partial(_execute, travel, passed)
     try:
         yield
         ended = True
     except Exception:
-        ended = True  # what a run that fails has downloaded and built is worth as much
+        ended = True
         raise
     finally:
         session.execute = passed
         with anyio.CancelScope(shield=True):
             if ended:
-                await travel.finish()
+                await travel.finish(rules.why)
             await travel.close()
             await to_thread.run_sync(noted.close)
             await to_thread.run_sync(lambda: shutil.rmtree(room, ignore_errors=True))
+
+
+def _rules(settings: "Settings", environ: Mapping[str, str]) -> "Rules":
+    from pipelines.caches import signals
+    from pipelines.caches.settings import SettingsError
+
+    try:
+        return signals.rules(environ, signals.event(environ), settings.scope)
+    except SettingsError as exc:
+        raise UsageError(str(exc)) from exc
+
+
+def _noted(store: Path, settings: "Settings", listen: Listen | None) -> "Noted":
+    from pipelines._travel.noted import Noted
+
+    return Noted(store, settings.url, listen or _said)
+
+
+def _travel(
+    settings: "Settings",
+    opening: Callable[[], Awaitable["Backend"]],
+    passed: Callable[["GraphQLRequest"], Awaitable[Any]],
+    room: Path,
+    noted: "Noted",
+) -> "Travelling":
+    from gql import GraphQLRequest
+
+    from pipelines._travel.travelling import Travelling
+
+    def send(document: "DocumentNode") -> Awaitable[Any]:
+        return passed(GraphQLRequest(document))
+
+    return Travelling(settings, opening, send, room, noted)
+
+
+async def _execute(
+    travel: "Travelling",
+    passed: Callable[["GraphQLRequest"], Awaitable[Any]],
+    query: "GraphQLRequest",
+) -> Any:
+    """Answer a request in the session's place; those with variables name no volume of the SDK."""
+    if query.variable_values:
+        return await passed(query)
+    return await travel.execute(query.document)
 
 
 def _room(store: Path) -> Path:

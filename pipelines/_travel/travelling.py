@@ -129,17 +129,22 @@ class Travelling:
         finally:
             image.unlink(missing_ok=True)
 
-    async def finish(self) -> None:
-        """Save what is new, within the budget; a volume after the other."""
+    async def finish(self, why: str = "") -> None:
+        """Save what is new, within the budget; a volume after the other.
+
+        `why` says in words what a run may write, if it may not.
+        """
         mounted = [v for v in self._volumes.values() if v.mount or v.failed]
         if not (mounted and self._settings.saves):
             return
         with anyio.move_on_after(self._settings.budget + SLACK, shield=True) as scope:
+            with self._forgiving(""):
+                if not (await self._reached()).writes:
+                    self._noted.unsaved(why)
+                    return
             for volume in mounted:
                 with self._forgiving(f"volume {volume.key}"):
-                    backend = await self._reached()
-                    if backend.writes:
-                        await self._save(backend, volume)
+                    await self._save(await self._reached(), volume)
         if scope.cancelled_caught:
             self._noted.warn(
                 f"saving takes longer than the budget of {self._settings.budget:g} s; "
