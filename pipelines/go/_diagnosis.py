@@ -22,6 +22,7 @@ from pipelines._errors import (
     StageFailed,
     UsageError,
 )
+from pipelines.go._results import NAMELESS
 
 __all__ = ["CompilerMissing", "diagnosis", "explained", "without_release"]
 
@@ -79,6 +80,12 @@ _TABLE = (
         r"updates to go\.(mod|sum|work) needed|inconsistent vendoring",
         StageFailed,
         "go.mod is not up to date; run `go mod tidy` (with vendor/ `go mod vendor` too)",
+    ),
+    _Known(
+        rf"(?P<what>{NAMELESS}[^\n;]*)",  # without the place of an import: it was asked for
+        UsageError,
+        "{what}: a package of the source begins with ./ or with the module's path, and one of "
+        "another module needs a line in go.mod",
     ),
     _Known(
         r"no required module provides package (?P<package>[^\s;:]+)",
@@ -148,11 +155,6 @@ _TABLE = (
         UsageError,
         "there is no package {pattern}{directory} (relative to module=, such as ./cmd/...), or no "
         f"file of it is for this build: {_TAGS}",
-    ),
-    _Known(
-        r"^package (?P<package>\S+) is not in std",
-        UsageError,
-        "there is no package {package}: one of the source begins with ./ or with the module's path",
     ),
     _Known(
         r"build constraints exclude all Go files in (?P<directory>\S+)",

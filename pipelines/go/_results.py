@@ -14,12 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Package", "Place", "Results", "Test", "parse"]
+__all__ = ["NAMELESS", "Package", "Place", "Results", "Test", "parse"]
 
 Status = Literal["passed", "failed", "skipped", "flaky"]
 
 KEPT = 64 * 1024  # characters of one test's output that are kept: half from its beginning
 _ENDS: Mapping[str, Status] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+# What Go says of a package that was asked for; of one that is imported it says where, first.
+NAMELESS = (
+    r"^((no required module provides|cannot find module providing) package |malformed import path|"
+    r"package \S+ is not in std\b)"
+)
 _LATE = re.compile(r"^panic: test timed out after (?P<limit>\S+)", re.MULTILINE)
 _LINE = re.compile(r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]")
 
@@ -82,8 +87,12 @@ class Results:
 
     @property
     def unmatched(self) -> tuple[Package, ...]:
-        """What was asked for by a path and is no package: real ones have import paths."""
-        return tuple(package for package in self.packages if package.path.startswith("."))
+        """What was asked for and is no package: real ones have import paths that Go knows."""
+        return tuple(
+            package
+            for package in self.packages
+            if package.path.startswith(".") or re.search(NAMELESS, package.build, re.MULTILINE)
+        )
 
     def _failed(self) -> Iterator[tuple[Package, Test | None]]:
         for package in self.packages:

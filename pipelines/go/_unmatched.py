@@ -21,10 +21,15 @@ def unmatched(
         return UsageError(f"no package matches {' '.join(patterns)}: {_last(error.stderr)}")
     if results is not None and results.unmatched:
         package = results.unmatched[0]
-        return UsageError(f"no package matches {package.path}: {_last(package.build)}")
+        return UsageError(f"no package matches {package.path}: {_first(package.build)}")
     if results is None and (found := _SETUP.search(error.stdout)):
         return UsageError(f"no package matches {found['pattern']}: {_last(error.stderr)}")
     return None
+
+
+def _first(text: str) -> str:
+    lines = text.strip().splitlines()
+    return next((line for line in lines if not line.startswith("#")), "")
 
 
 def _last(text: str) -> str:

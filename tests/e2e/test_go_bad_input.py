@@ -170,6 +170,7 @@ async def test_a_source_that_go_can_not_load_is_told(source):
         "./nowhere": (UsageError, "there is no package /src/nowhere"),
         "./empty": (SourceError, "/src/empty has no Go files"),
         "./other": (UsageError, "none of the packages is a command"),
+        "example.com/m/none": (UsageError, "no required module provides package example.com/m/n"),
         "./windows": (UsageError, "there is no package .* file of it is for this build"),
     }
     for package, (kind, what) in cases.items():

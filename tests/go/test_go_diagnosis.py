@@ -31,6 +31,13 @@ SAID = [
         "run `go get x.org/y`",
     ),
     (
+        "# x.org/y\nno required module provides package x.org/y; to add it:\n\tgo get x.org/y",
+        UsageError,
+        "no required module provides package x.org/y: a package of the source begins with ./",
+    ),
+    ("cannot find module providing package x.org/y: import lookup disabled", UsageError, "x.org/y"),
+    ('malformed import path "bad path": invalid char', UsageError, '"bad path"'),
+    (
         "go: x.org/y@v1.0.0: reading http://p/x.org/y/@v/v1.0.0.mod: 404 Not Found",
         StageFailed,
         "x.org/y@v1.0.0 is not to be had (404 Not Found)",
