@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from pipelines.caches import generation, policy, restoring, saving
 from pipelines.caches.budget import Budget, Spent
@@ -39,6 +39,8 @@ __all__ = ["Backend", "Change", "Kind", "Unusable"]
 
 Kind = Literal["download", "build", "results"]
 T = TypeVar("T")
+
+AT_ONCE = 2  # volumes that are restored: they take the machine, as soon as the link is fast
 
 
 class Unusable(Exception):
@@ -70,6 +72,7 @@ class Backend:
     heads: Heads
     writes: bool
     budget: Budget
+    turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(AT_ONCE))
 
     @classmethod
     async def open(

@@ -49,12 +49,13 @@ async def bring(
     found = await backend.newest(head)
     if found is None:
         return Brought("missed", seconds=time.monotonic() - began)
-    offer = await backend.offer(found, exact=exact)
-    decision = decide(settings.mode, offer, link(), settings.budget)
-    if not decision.restore:
-        return Brought("skipped", found, why=decision.why)
     try:
-        got = await _watched(backend, found, into, settings, offer, exact=exact, aging=aging)
+        async with backend.turns:
+            offer = await backend.offer(found, exact=exact)
+            decision = decide(settings.mode, offer, link(), settings.budget)
+            if not decision.restore:
+                return Brought("skipped", found, why=decision.why)
+            got = await _watched(backend, found, into, settings, offer, exact=exact, aging=aging)
     except OverBudget as exc:
         return Brought("gave up", found, seconds=time.monotonic() - began, why=str(exc))
     return Brought("restored", found, got, time.monotonic() - began)

@@ -68,7 +68,7 @@ async def restore(
     With `aging`, the files of a tool that shows what it uses (`habits`) get one old time, so
     that the save which is told `seen` can leave out what was not used. With `exact`, owners,
     attributes, setuid bits and whiteouts come back too (layers of the engine). `progress` is called
-    with the bytes that were read and those that are to be read.
+    with the bytes that were read and those that are to be read, first when the requests begin.
 
     Raises:
         Missing: a pack is gone.
@@ -115,6 +115,8 @@ async def _fill(
     """Read the ranges, a few at a time, and place what comes."""
     reading, placed = CapacityLimiter(_READS), CapacityLimiter(_CORES)
     total, done = sum(one.size for one in wanted), 0
+    if progress is not None:
+        progress(0, total)
 
     async def one(part: Range) -> None:
         nonlocal done

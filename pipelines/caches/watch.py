@@ -4,6 +4,9 @@ What was spent on it is spent either way, so the question at every moment is whe
 longer than the work that it saves. It is first asked after `PATIENCE` of that work: a lost
 restore then costs a few percent of it, and until then a slow link can not be told from a slow
 start. The faster of the mean and the latest rate counts, for links speed up.
+
+What is judged is the link. The clock starts with the requests (news of nothing, `watch(0, total)`):
+what comes before is work of this machine, which may be busy with what is built meanwhile.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +22,8 @@ __all__ = ["Watch", "watched"]
 T = TypeVar("T")
 
 PATIENCE = 0.03
-SOONEST, LATEST = 0.25, 5.0  # bounds of the patience, in seconds
+SOONEST, LATEST = 0.5, 5.0  # bounds of the patience, in seconds
+FIRST = 2.0  # seconds for the first byte, on a machine that has other work
 WINDOWS = 3  # of the latest rate, in a patience
 
 
@@ -34,6 +38,7 @@ class Watch:
         self._done = self._arrived = 0
         self._total = total
         self._heard = self._began
+        self._asked = False
         self._mark = (self._began, 0)
         self._latest = 0.0
 
@@ -43,7 +48,10 @@ class Watch:
         Raises:
             OverBudget: it is projected to lose.
         """
-        self._done, self._total = max(done, self._done), total
+        self._done, self._total, self._asked = max(done, self._done), total, True
+        if not done:
+            self._began = self._clock()
+            self._mark = (self._began, self._come)
         self._note()
         if reason := self.overdue():
             raise OverBudget(reason)
@@ -51,18 +59,20 @@ class Watch:
     def arrived(self, count: int) -> None:
         """Take the news of a request that is under way."""
         self._arrived += count
+        self._asked = True
         self._note()
 
     def overdue(self) -> str:
         """Say why the restore should be given up; empty if it should not. Needs no news."""
         now, come = self._clock(), self._come
         elapsed, silent = now - self._began, now - self._heard
-        if elapsed < self._patience or (self._total and come >= self._total):
+        if not self._asked or elapsed < self._patience or (self._total and come >= self._total):
             return ""
         so_far = f"{come} of {self._total} bytes came in {elapsed:.1f} s"
-        if not come or silent > max(self._worth, self._patience):
+        bound = self._worth if come else min(self._worth, FIRST)
+        if silent > max(bound, self._patience):
             return f"{so_far}, none for {silent:.1f} s; the work takes {self._worth:.1f} s"
-        if not self._total:
+        if not (self._total and come):
             return ""
         left = (self._total - come) / max(come / elapsed, self._latest)
         if left <= self._worth:

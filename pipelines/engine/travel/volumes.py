@@ -34,6 +34,7 @@ from pipelines.caches.restoring import Restored
 from pipelines.caches.saving import Saved
 from pipelines.caches.seen import Seen
 from pipelines.caches.settings import Settings
+from pipelines.caches.shares import Shares
 from pipelines.caches.volumes import head_of, kind_of
 from pipelines.engine.op import CacheVolume
 from pipelines.engine.store.volumes import Fill, identity
@@ -154,6 +155,7 @@ class Travelling:
         self._machine = platform.machine()
         self._mounted: dict[str, _Mounted] = {}
         self._empty: set[str] = set()  # made in this session with nothing restored
+        self._shares = Shares()  # restores overlap; used in the loop of `aside` alone
 
     def filling(self, volume: CacheVolume, seed: Fill | None) -> Fill | None:
         """Give what fills a volume if it is to be made."""
@@ -180,20 +182,23 @@ class Travelling:
     async def _restore(self, volume: CacheVolume, into: Path) -> bool:
         name, backend = f"volume {volume.key}", await self._reached()
         head = head_of(volume.key, self._machine, volume.namespace)
-        came = await bring(
-            backend, head, into, self._settings, lambda: self._account.link,
-            exact=self._stores.files.owners, aging=True,
-        )  # fmt: skip
+        self._shares.started(identity(volume))
+        try:
+            came = await bring(
+                backend, head, into, self._settings, lambda: self._account.link,
+                exact=self._stores.files.owners, aging=True,
+            )  # fmt: skip
+        finally:
+            spent = self._shares.ended(identity(volume))
         if came.got is None or came.found is None:
             self._tell(came.did, name, **({"why": came.why} if came.why else {}))
-            self._account.note(name, came.did, seconds=came.seconds, why=came.why)
+            self._account.note(name, came.did, seconds=spent, why=came.why)
             return False
         found, got = came.found, came.got
-        Base(found.digest, found.number, got.seen.dump()).write(into.parent)
-        self._mounted[identity(volume)] = _Mounted(volume, came.seconds, found, got)
-        self._tell(
-            "restored", name, bytes=got.bytes, files=got.files, seconds=round(came.seconds, 3)
-        )
+        base = Base(found.digest, found.number, got.seen.dump())
+        await to_thread.run_sync(base.write, into.parent)
+        self._mounted[identity(volume)] = _Mounted(volume, spent, found, got)
+        self._tell("restored", name, bytes=got.bytes, files=got.files, seconds=round(spent, 3))
         return True
 
     def jobs(self, backend: Backend) -> Iterator[tuple[str, Save]]:
