@@ -8,8 +8,9 @@ Theory of operation
 
         first run           nothing like it ran before
         command             arguments, working directory, user, input, what is expected of it
+        toolchain           another version of golang, python, …: the image that its root began with
+        image               another image
         environment         a variable, or which are secret
-        image               the image that its root filesystem began with
         root                the root filesystem, by what earlier commands made of it
         file                a file that is mounted: changed, new, gone
         mount               a whole mount: there or not, a cache volume or not
@@ -34,6 +35,7 @@ from pipelines.engine.tree import Tree
 __all__ = ["Portrait", "Reason", "family", "portrait", "reasons"]
 
 _SHORT = 12
+_TOOLCHAINS = frozenset({"eclipse-temurin", "golang", "node", "python", "rust", "ziglang"})
 _MANY = 20_000  # files of a mount, above which only the whole is compared
 
 Portrait = dict[str, Any]
@@ -145,9 +147,9 @@ def reasons(
         found = [_nothing_new(before)]
     used = before["mounts"]
     found += [
-        Reason("cache volume", used[at]["volume"].removeprefix(":"), "filled", "empty")
+        Reason("cache volume", _volume(used[at]), "filled", "empty")
         for at in lost
-        if "volume" in used.get(at, {})
+        if "volume" in used.get(at, {}) and used[at] == now["mounts"].get(at)
     ]
     return tuple(found)
 
@@ -185,6 +187,8 @@ def _changed(before: Portrait, now: Portrait) -> int:
 
 
 def _differences(before: Portrait, now: Portrait) -> Iterator[Reason]:
+    if before["image"] != now["image"]:  # first: variables, volumes and more follow from it
+        yield Reason(_kind(before["image"], now["image"]), "", *_images(before, now))
     for name, value in now["command"].items():
         if (old := before["command"].get(name)) != value:
             yield Reason("command", name, *_words(old, value))
@@ -193,12 +197,36 @@ def _differences(before: Portrait, now: Portrait) -> Iterator[Reason]:
     for part in ("secrets", "volatile"):
         if before[part] != now[part]:
             yield Reason("environment", f"{part} variables", *_words(before[part], now[part]))
-    if before["image"] != now["image"]:
-        yield Reason("image", "", *_words(before["image"], now["image"]))
-    elif before["root"] != now["root"]:
+    if before["image"] == now["image"] and before["root"] != now["root"]:
         yield Reason("root", "the root filesystem", *_stacks(before["root"], now["root"]))
     for at in sorted(before["mounts"].keys() | now["mounts"].keys()):
         yield from _mount(at, before["mounts"].get(at), now["mounts"].get(at))
+
+
+def _images(before: Portrait, now: Portrait) -> tuple[str, str]:
+    """Name the images that are not in both."""
+    return _words(
+        [image for image in before["image"] if image not in now["image"]],
+        [image for image in now["image"] if image not in before["image"]],
+    )
+
+
+def _kind(before: Sequence[str], now: Sequence[str]) -> str:
+    """Tell another version of a toolchain from another image."""
+    names = [[_repository(image) for image in images] for images in (before, now)]
+    changed = {
+        name for name, *pair in zip(names[0], before, now, strict=False) if pair[0] != pair[1]
+    }
+    return "toolchain" if names[0] == names[1] and changed <= _TOOLCHAINS else "image"
+
+
+def _repository(image: str) -> str:
+    """Read the last part of an image's name: `golang` of `docker.io/library/golang:1.26 3f…`."""
+    return image.partition(" ")[0].partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def _volume(mount: Mapping[str, str]) -> str:
+    return mount["volume"].removeprefix(":")
 
 
 def _mount(
@@ -212,6 +240,8 @@ def _mount(
         yield from _named("file", before["files"], now["files"], at.rstrip("/") + "/")
     elif "layers" in before and "layers" in now:
         yield Reason("mount", at, *_stacks(before["layers"], now["layers"]))
+    elif "volume" in before and "volume" in now:
+        yield Reason("mount", at, _volume(before), _volume(now))
     else:
         yield Reason("mount", at, *(str(next(iter(m.values())))[:_SHORT] for m in (before, now)))
 

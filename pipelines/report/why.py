@@ -23,6 +23,7 @@ def phrase(reason: Mapping[str, str]) -> str:
         "command": f"the command's {what}",
         "environment": f"variable {what}",
         "image": "the image",
+        "toolchain": "the toolchain",
         "service": f"service {what}",
     }.get(kind, what)
     before, after = reason.get("before", ""), reason.get("after", "")

@@ -92,9 +92,24 @@ def test_another_image_is_named_and_another_root_without_one():
     other = Rootfs("sha256:" + "b" * 64, "linux/amd64", "golang:1.27")
     now = drawn(replace(EXEC, root=Edge(other)), root=("r2",))
     images = ("golang:1.26 aaaaaaaaaaaa", "golang:1.27 bbbbbbbbbbbb")
-    assert why(now, drawn()) == [("image", "", *images)]
+    assert why(now, drawn()) == [("toolchain", "", *images)]
+    debian = Rootfs("sha256:" + "c" * 64, "linux/amd64", "r.org/debian:13")
+    now = drawn(replace(EXEC, root=Edge(debian)), root=("r2",))
+    assert why(now, drawn()) == [("image", "", images[0], "r.org/debian:13 cccccccccccc")]
     deeper = drawn(root=("r1", "r3"))
     assert why(deeper, drawn()) == [("root", "the root filesystem", "", "r3")]
+
+
+def test_a_toolchain_is_named_before_what_follows_from_it():
+    other = Rootfs("sha256:" + "b" * 64, "linux/amd64", "r.org/library/golang:1.26@sha256:bb")
+    volume = CacheMount("/cache", CacheVolume("go-build-1.27"))
+    op = replace(EXEC, root=Edge(other), env=(("A", "1"),), mounts=(EXEC.mounts[0], volume))
+    assert why(drawn(op), drawn(), lost=["/cache"]) == [
+        ("toolchain", "", "golang:1.26 aaaaaaaaaaaa",
+         "r.org/library/golang:1.26@sha256:bb bbbbbbbbbbbb"),
+        ("environment", "B", "2", ""),
+        ("mount", "/cache", "go-build", "go-build-1.27"),
+    ]  # fmt: skip
 
 
 def test_an_image_below_other_commands_is_found():

@@ -28,6 +28,7 @@ CHANGED = {"kind": "file", "what": "/src/a.go", "before": "1 644", "after": "2 6
             "variable A changed (1 → 2)",
         ),
         ({"kind": "image", "before": "x", "after": "y"}, "the image changed (x → y)"),
+        ({"kind": "toolchain", "before": "x", "after": "y"}, "the toolchain changed (x → y)"),
         (
             {"kind": "command", "what": "user", "after": "me"},
             "the command's user changed (nothing → me)",
