@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from pipelines._dagger import dagger
+from pipelines._errors import UsageError
 from pipelines._memo import once
 from pipelines.go._closure import Inputs, closure
 from pipelines.go._constraints import Tags
@@ -25,13 +26,17 @@ Changed = Mapping[str, str]  # path -> "added", "changed" or "removed"
 
 async def reasons(
     source: dagger.Directory,
-    base: dagger.Directory | dagger.GitRef,
+    base: dagger.Directory | dagger.GitRef | str,
     directories: Sequence[str],
     chosen: Choices,
 ) -> dict[str, str]:
-    """Say of directories of packages why their tests may end otherwise than in `base`."""
+    """Say of directories of packages why their tests may end otherwise than in `base`.
+
+    Raises:
+        UsageError: `base` is a name, and the source's git has no such ref or nothing in common.
+    """
     now = await once(source, "go whole source", lambda: whole_source(source))
-    then = await whole_source(base.tree() if isinstance(base, dagger.GitRef) else base)
+    then = await whole_source(await _tree_of(source, base))
     changed = await _changed(now, then)
     if not changed:
         return {}
@@ -45,6 +50,35 @@ async def reasons(
     )
     surveys = [await survey(now), await survey(then)]
     return await anyio.to_thread.run_sync(reached, directories, changed, surveys, tags)
+
+
+async def _tree_of(
+    source: dagger.Directory, base: dagger.Directory | dagger.GitRef | str
+) -> dagger.Directory:
+    if isinstance(base, str):
+        base = await _merge_base(source, base)
+    return base.tree() if isinstance(base, dagger.GitRef) else base
+
+
+async def _merge_base(source: dagger.Directory, name: str) -> dagger.GitRef:
+    """Find where what is checked out left a branch: a ref's name is looked up as git does it."""
+    repository = source.as_git()
+    failed = ""
+    for full in (name, f"refs/remotes/{name}", f"refs/remotes/origin/{name}"):
+        try:
+            found = repository.head().common_ancestor(repository.ref(full))
+            await found.commit()
+        except dagger.QueryError as error:
+            failed = failed or str(error)
+            if "no common ancestor" in str(error):
+                failed = str(error)
+                break
+        else:
+            return found
+    raise UsageError(
+        f"affected={name!r} is compared from where the checkout left that ref, which needs the "
+        "source's .git with the history of both (on GitHub Actions `fetch-depth: 0`): " + failed
+    )
 
 
 async def _changed(now: dagger.Directory, then: dagger.Directory) -> Changed:

@@ -76,7 +76,7 @@ async def planned(source: dagger.Directory, packages: Sequence[str], chosen: Cho
         return Plan((Cell(tuple(packages)),), timings=timings)
     found = await listed(source, packages, chosen)
     why: Mapping[str, str] = {}
-    if chosen.affected is not None:
+    if chosen.affected:
         why = await reasons(source, chosen.affected, [p.directory for p in found], chosen)
         found = tuple(package for package in found if package.directory in why)
         why = {package.path: why[package.directory] for package in found}
@@ -110,7 +110,7 @@ def dealt(
         splits[chosen.shards] = beside
     cells = _cells(mine, beside, chosen)
     every = tuple(package.path for package in found)
-    return Plan(cells, every, splits, timings, why, chosen.affected is not None)
+    return Plan(cells, every, splits, timings, why, bool(chosen.affected))
 
 
 def _cells(mine: Sequence[Listed], beside: Mapping[str, int], chosen: Choices) -> tuple[Cell, ...]:
@@ -155,7 +155,7 @@ def _listed(lines: Iterable[str]) -> Iterable[Listed]:
 
 async def affected(
     source: dagger.Directory,
-    base: dagger.Directory | dagger.GitRef,
+    base: dagger.Directory | dagger.GitRef | str,
     *packages: str,
     **options: object,
 ) -> dict[str, str]:
@@ -166,10 +166,16 @@ async def affected(
 
     Args:
         source: The repository.
-        base: What to compare with: the source as it was, or a git ref (`git(url).branch("main")`).
+        base: What to compare with: the source as it was, a git ref (`git(url).branch("main")`), or
+            the name of one in the source's own `.git`: then from where the checkout left it.
         packages: Packages or patterns to choose from; by default `./...`.
         options: The arguments of `test`.
+
+    Raises:
+        UsageError: the name is empty or no ref's, or there is no `.git` with the history of both.
     """
+    if not base:
+        raise UsageError("affected wants a base to compare with, such as main; got an empty name")
     chosen = Choices.of({**options, "affected": base})  # type: ignore[typeddict-item]
     return dict((await planned(source, packages or ("./...",), chosen)).why)
 

@@ -30,7 +30,8 @@ class Testing(Setup, total=False):
     inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**` for
         the whole source.
     affected: Only packages whose tests can read something that is not as it is here: the source
-        as it was, or a git ref. Their reasons are told.
+        as it was, a git ref, or the name of a branch, tag or commit: then what changed since the
+        checkout left it (`git merge-base`); "" for all packages. Their reasons are told.
     shard: The part of the packages that this run tests (`pipelines run --shard`).
     shards: How many `go test` share the packages, beside each other.
     timings: The `timings.json` of an earlier report, by which packages are dealt out evenly; a
@@ -46,7 +47,7 @@ class Testing(Setup, total=False):
     trimpath: bool
     flags: Sequence[str]
     inputs: Sequence[str]
-    affected: dagger.Directory | dagger.GitRef | None
+    affected: dagger.Directory | dagger.GitRef | str | None
     shard: Shard
     shards: int
     timings: dagger.File | None
@@ -65,7 +66,7 @@ class Choices:
     trimpath: bool = True
     flags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    affected: dagger.Directory | dagger.GitRef | None = None
+    affected: dagger.Directory | dagger.GitRef | str | None = None
     shard: Shard = field(default_factory=Shard)
     shards: int = 1
     timings: dagger.File | None = None
@@ -104,7 +105,7 @@ class Choices:
     def by_name(self) -> bool:
         """Whether packages have to be known by name before they are tested."""
         several = self.shards > 1 or self.shard.of > 1 or set(self.limits) - {"..."}
-        return bool(several) or self.affected is not None
+        return bool(several) or bool(self.affected)
 
     @property
     def loading(self) -> list[str]:

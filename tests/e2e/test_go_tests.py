@@ -126,6 +126,23 @@ async def test_a_git_ref_is_a_base(source, tmp_path):
         tree = dag.host().directory(str(source))
         found = await go.affected(tree, tree.as_git().branch("main"))
     assert found == {"example.com/m/a": "a/a_test.go changed"}
+    git("switch", "-c", "feature")
+    git("commit", "-am", "second")
+    git("switch", "main")
+    (source / "b/b.go").write_text("package b\n\nfunc B() int { return 1 }\n")
+    git("commit", "-am", "third")  # which is no change of the feature's
+    git("branch", "-m", "trunk")
+    git("update-ref", "refs/remotes/origin/main", "trunk")
+    git("switch", "feature")
+    async with connect(engine="embedded") as dag:
+        tree = dag.host().directory(str(source))
+        assert len(await go.affected(tree, tree.as_git().branch("trunk"))) == 2
+        for name in ("trunk", "main", "origin/main"):
+            assert await go.affected(tree, name) == {"example.com/m/a": "a/a_test.go changed"}
+        with pytest.raises(UsageError, match=r"affected='nope'[^\0]*there is no ref 'nope'"):
+            await go.affected(tree, "nope")
+        with pytest.raises(UsageError, match=r"needs the source's \.git"):
+            await go.affected(tree.without_directory(".git"), "main")
 
 
 async def test_a_package_that_takes_too_long_is_timed_out_and_the_others_go_on(source):
