@@ -18,6 +18,7 @@ from pipelines._choose import choose
 from pipelines._errors import EngineUnavailable, UsageError
 from pipelines._memo import remembering
 from pipelines._session import Address, Session, caches
+from pipelines._spans import listener
 from pipelines._trust import Trust, trusting
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ async def _travelling(who: str, workdir: str | os.PathLike[str] | None) -> Async
     from pipelines.engine.store.layout import default_root
 
     session, store = SharedConnection().session, default_root(os.environ)
-    async with travelling(session, settings, store, os.environ):
+    async with travelling(session, settings, store, os.environ, listener()):
         yield
 
 

@@ -8,13 +8,13 @@ the id, and whoever listens to them knows the stage. Listening is done by a `Rec
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Recorder", "Span", "in_cell", "note", "recorded", "span"]
+__all__ = ["Recorder", "Span", "in_cell", "listener", "note", "recorded", "span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ class Recorder(Protocol):
 _recorder: ContextVar[Recorder | None] = ContextVar("pipelines_recorder", default=None)
 _cell: ContextVar[str] = ContextVar("pipelines_cell", default="")
 _current: ContextVar[str] = ContextVar("pipelines_span", default="")
+
+
+def listener() -> Callable[[dict[str, Any]], None] | None:
+    """Give the function by which whoever records the run takes an engine's events, if it does."""
+    return getattr(_recorder.get(), "listen", None)
 
 
 @contextmanager

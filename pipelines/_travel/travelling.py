@@ -18,9 +18,8 @@ from pipelines._travel import wire
 from pipelines._travel.asking import Asking
 from pipelines._travel.noted import Noted
 from pipelines.caches import layers, listing
-from pipelines.caches.backend import Backend, Change, Unusable
+from pipelines.caches.backend import Backend, Change
 from pipelines.caches.bringing import bring
-from pipelines.caches.errors import CacheError
 from pipelines.caches.generation import Generation
 from pipelines.caches.saving import Saved
 from pipelines.caches.settings import Settings
@@ -42,8 +41,14 @@ class _Volume:
     looked: bool = False
     source: str = ""
     found: Generation | None = None
-    mount: wire.Mount | None = None
-    failed: wire.Mount | None = None  # of a request that failed: perhaps it can be had
+    made: wire.Mount | None = None  # of a request that succeeded
+    named: wire.Mount | None = None  # of one that asked for an id: perhaps nobody has made it
+    failed: wire.Mount | None = None
+
+    @property
+    def mount(self) -> wire.Mount | None:
+        """Tell how it was mounted, if it was."""
+        return self.made or self.named or self.failed
 
 
 class Travelling:
@@ -69,6 +74,7 @@ class Travelling:
         self._volumes: dict[str, _Volume] = {}
         self._ids: dict[str, _Volume] = {}
         self._count = 0
+        self._failed = False
 
     async def execute(self, document: DocumentNode) -> Any:
         """Answer a request, with the volumes that it names seeded before."""
@@ -79,11 +85,15 @@ class Travelling:
         try:
             answer = await self._send(document)
         except Exception:
+            self._failed = True
             for mount, volume in mounted:
                 volume.failed = mount
             raise
         for mount, volume in mounted:
-            volume.mount = mount
+            if wire.forces(document):
+                volume.made = mount
+            else:
+                volume.named = mount
         return answer
 
     async def _named(self, document: DocumentNode, key: str) -> Any:
@@ -108,11 +118,11 @@ class Travelling:
                 backend, await self._head(volume.key), tree, self._settings, self._noted.link,
                 exact=os.geteuid() == 0,
             )  # fmt: skip
-            volume.found = came.found
             if came.found is None or came.got is None:
                 self._noted.note(name, came.did, seconds=came.seconds, why=came.why)
                 return
             volume.source = await self._imported(came.found, tree)
+            volume.found = came.found
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(_discard, tree)
@@ -134,7 +144,7 @@ class Travelling:
 
         `why` says in words what a run may write, if it may not.
         """
-        mounted = [v for v in self._volumes.values() if v.mount or v.failed]
+        mounted = [v for v in self._volumes.values() if v.mount]
         if not (mounted and self._settings.saves):
             return
         with anyio.move_on_after(self._settings.budget + SLACK, shield=True) as scope:
@@ -166,14 +176,19 @@ class Travelling:
             )  # fmt: skip
 
     async def _saved(self, backend: Backend, volume: _Volume, place: Path) -> Saved | None:
-        mount = volume.mount or volume.failed
+        mount, box = volume.mount, self._box(volume)
         assert mount is not None
+        if box is None:
+            self._noted.note(f"volume {volume.key}", "skipped", why="no container to list it in")
+            return None
         base = volume.found
         kept = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
-        root, mark = await self._asking.root(mount), uuid4().hex
+        root, mark = await self._asking.root(box), uuid4().hex
         await self._asking.list(root, mount, mark, place / "listing")
         content = await to_thread.run_sync((place / "listing").read_bytes)
         scan = await to_thread.run_sync(listing.read, content, mark)
+        if base is None and len(scan.rows) == 1:
+            return None  # nobody has written to it
         delta = await to_thread.run_sync(listing.delta, scan, base)
         if delta.unchanged and base is not None and time.time() - base.made < REFRESH:
             return None
@@ -189,6 +204,18 @@ class Travelling:
             seen={"": delta.seen} if delta.seen else {}, scans={"": scan},
         )  # fmt: skip
         return (await backend.save(change))[1]
+
+    def _box(self, volume: _Volume) -> wire.Mount | None:
+        """Choose a mount whose container is there already: to ask for it must run no command.
+
+        After a failure what was only named was perhaps never made, and what failed may be what
+        was to be made before the mount.
+        """
+        certain = [volume.made, *(other.made for other in self._volumes.values())]
+        if not self._failed:
+            certain.insert(1, volume.named)
+        pulled = (m for m in (volume.named, volume.failed) if m and wire.plain(m))
+        return next((m for m in (*certain, *pulled) if m), None)
 
     async def _head(self, key: str) -> str:
         async with self._lock:
@@ -215,12 +242,10 @@ class Travelling:
     @contextmanager
     def _forgiving(self, cache: str) -> Iterator[None]:
         """Let what goes wrong with a cache be a miss, told once."""
-        import gql.transport.exceptions as wrong
-
         try:
             yield
-        except (Unusable, CacheError, OSError, wrong.TransportError) as exc:
-            text = str(exc) or type(exc).__name__
+        except Exception as exc:  # noqa: BLE001 - a cache never changes what a run says
+            text = f"{cache}: {str(exc) or type(exc).__name__}" if cache else str(exc)
             self._noted.note(cache, "failed", why=text)
             self._noted.warn(text)
 

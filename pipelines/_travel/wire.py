@@ -21,7 +21,23 @@ from graphql import (
     StringValueNode,
 )
 
-__all__ = ["Mount", "asked", "before", "chained", "mounts", "remounted", "seeded"]
+__all__ = [
+    "Mount",
+    "asked",
+    "before",
+    "chained",
+    "forces",
+    "mounts",
+    "plain",
+    "remounted",
+    "seeded",
+]
+
+
+_PULLED = frozenset({
+    "container", "from", "withEnvVariable", "withLabel", "withMountedCache", "withUser",
+    "withWorkdir",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,16 @@ def mounts(document: DocumentNode) -> Iterator[Mount]:
     for place, part in enumerate(chain):
         if isinstance(part, FieldNode) and part.name.value == "withMountedCache":
             yield Mount(_text(part, "cache"), chain[:place], part)
+
+
+def forces(document: DocumentNode) -> bool:
+    """Tell whether a request makes what it names; an id is given of what nobody has made yet."""
+    return [_name(part) for part in _chain(document)][-1:] != ["id"]
+
+
+def plain(mount: Mount) -> bool:
+    """Tell whether the container before a mount is an image as it was pulled: no command runs."""
+    return all(_name(part) in _PULLED for part in mount.before)
 
 
 def before(mount: Mount, *names: str) -> DocumentNode:

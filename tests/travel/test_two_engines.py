@@ -2,6 +2,7 @@
 
 import json
 
+import dagger
 import pytest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -39,3 +40,12 @@ async def test_what_came_of_it_is_in_the_ledger(run, key, tmp_path):
         lines = (tmp_path / machine / "pipelines/ledger.jsonl").read_text().splitlines()
         told[machine] = [json.loads(line)["did"] for line in lines]
     assert told == {"one": ["missed", "saved"], "two": ["restored"]}
+
+
+async def test_a_run_that_fails_saves_what_it_has_made(run, key):
+    async with run.connected("dagger", "one") as (dag, box):
+        mounted = box.with_mounted_cache("/v", dag.cache_volume(key)).with_env_variable("K", key)
+        await mounted.with_exec(["touch", "/v/before"]).sync()
+        with pytest.raises(dagger.ExecError):
+            await mounted.with_exec(["sh", "-c", "touch /v/after; exit 3"]).sync()
+    assert await run("dagger", "two", key, "ls") == "after\nbefore\n"
