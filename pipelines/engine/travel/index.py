@@ -8,11 +8,13 @@ their files are here, because the store takes a tree's record for a promise of i
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from pipelines.caches.generation import Generation
 from pipelines.engine.digest import Digest
 from pipelines.engine.op import Exec, Op
 from pipelines.engine.result import Result, from_json, references
+from pipelines.engine.store.lazy import lazy_tree
 from pipelines.engine.travel.fetching import Fetching
 from pipelines.engine.travel.results import Found, Record, blob_name, files_name, layer_name
 from pipelines.engine.travel.stores import Stores
@@ -171,7 +173,7 @@ class Index:
             return from_json(record.result)
         if self._offers(files_name(tree.hex)):
             self._promised.add(tree)
-        return Tree.known(tree, _Entries(self, tree))
+        return lazy_tree(tree, partial(self.entries, tree))
 
     def entries(self, tree: Digest) -> Mapping[str, Entry]:
         """Read a tree's entries and remember where its files can be had."""
@@ -189,31 +191,3 @@ class Index:
         """Sum up the session."""
         if self.generation is not None:
             yield "answered", {"hits": self.hits, "spared": round(self.spared, 3)}
-
-
-class _Entries(Mapping[str, Entry]):
-    """The entries of a tree of another machine, read when somebody looks."""
-
-    __slots__ = ("_entries", "_index", "_tree")
-
-    def __init__(self, index: Index, tree: Digest) -> None:
-        self._index = index
-        self._tree = tree
-        self._entries: Mapping[str, Entry] | None = None
-
-    def _load(self) -> Mapping[str, Entry]:
-        if self._entries is None:
-            self._entries = self._index.entries(self._tree)
-        return self._entries
-
-    def __getitem__(self, path: str) -> Entry:
-        return self._load()[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._load())
-
-    def __len__(self) -> int:
-        return len(self._load())
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._load()
