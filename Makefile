@@ -3,6 +3,8 @@
 .PHONY: help demo test lint types docs wheel bench locks clean
 
 PY := .venv/bin/python
+# Tests run in as many processes as there are cores; a file's tests in one of them.
+SPREAD := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,7 +17,7 @@ demo: ## Test the example service and build it for six platforms
 test: ## Run every test (ARGS="-k name" narrows)
 	@ci/debian uidmap busybox-static qemu-user-static git git-lfs openssh-server docker-registry skopeo umoci slirp4netns mmdebstrap
 	@ci/venv dev
-	$(PY) -m pytest $(if $(CI),-p ci.sandbox_ran) $(ARGS)
+	$(PY) -m pytest $(if $(CI),-p ci.sandbox_ran) $(SPREAD) $(ARGS)
 
 lint: ## Check style and formatting
 	@ci/venv dev

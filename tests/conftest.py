@@ -26,6 +26,7 @@ settings.load_profile("steady")
 
 GATED = ("sandbox", "e2e")
 ROOMS = ("sandbox", "e2e", "parity", "slow")
+SHARED = ("go_store",)  # fixtures that are made once for many files
 PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 5.0  # seconds that processes which were killed may take to be gone
 
@@ -36,13 +37,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones."""
+    """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones.
+
+    Where several processes run them (`--dist loadgroup`), a file's tests stay in one of them, and
+    so do all that share a store.
+    """
 
     def room(item: pytest.Item) -> int:
         marks = [name for name in ROOMS if item.get_closest_marker(name)]
         return max((ROOMS.index(name) + 1 for name in marks), default=0)
 
     items.sort(key=room)
+    for item in items:
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group((shared or [item.location[0]])[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,3 +35,12 @@ def test_a_narrowed_run_is_not_held_to_it(tmp_path):
 
 def test_a_run_without_sandbox_tests_is_not_held_to_it(tmp_path):
     assert outcome(tmp_path, PLAIN)[0] == 0
+
+
+def test_several_processes_are_one_run(tmp_path):
+    (tmp_path / "test_more.py").write_text("import pytest\n" + PASSED + PLAIN)
+    assert outcome(tmp_path, SKIPPED + PLAIN, "-n", "2", "--dist", "loadfile")[0] == 0
+    (tmp_path / "test_more.py").unlink()
+    code, printed = outcome(tmp_path, SKIPPED + PLAIN, "-n", "2", "--dist", "loadfile")
+    assert code == 1
+    assert "no namespaces here" in printed

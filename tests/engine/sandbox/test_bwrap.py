@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from pathlib import Path
 
 import anyio
@@ -55,7 +56,7 @@ def test_the_command_has_no_descriptor_but_the_standard_ones(mode, root):
 
 
 def test_a_secret_is_in_no_other_process_than_the_commands_own(mode, root):
-    secret = "s3cr3t-of-this-test"
+    secret = f"s3cr3t-{secrets.token_hex(8)}"
     look = (
         "for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue; "
         "cat $p/cmdline $p/environ 2>/dev/null; done; echo; echo $SECRET"
@@ -75,6 +76,12 @@ def test_a_secret_is_in_no_other_process_than_the_commands_own(mode, root):
     assert inside.count(secret) == 1, inside
     assert any("sleep" in line for line in outside), outside
     assert all("bwrap" not in line for line in outside), outside
+
+
+@pytest.fixture
+def long():
+    """A number of seconds that no process of another test sleeps."""
+    return str(10_000_000 + secrets.randbelow(90_000_000))
 
 
 def host_processes_with(secret: str) -> str:
@@ -229,52 +236,52 @@ def test_no_network_is_only_a_loopback_device(mode, root):
     assert session(mode, root, body).strip() == "1"
 
 
-def test_cancelling_leaves_no_process(mode, root):
+def test_cancelling_leaves_no_process(mode, root, long):
     async def body(s: Session):
         started = anyio.Event()
 
         async def run() -> None:
-            script = "trap '' TERM; (sleep 1234 &) ; echo; sleep 1234"
+            script = f"trap '' TERM; (sleep {long} &) ; echo; sleep {long}"
             await s.sandbox.run(s.spec("/bin/sh", "-c", script), lambda _: started.set(), print)
 
         async with anyio.create_task_group() as group:
             group.start_soon(run)
             await started.wait()
             group.cancel_scope.cancel()
-        return host_processes_with("1234")
+        return host_processes_with(long)
 
     assert "sleep" not in session(mode, root, body)
 
 
-def test_cancelling_at_once_leaves_no_process(mode, root):
+def test_cancelling_at_once_leaves_no_process(mode, root, long):
     async def body(s: Session):
         for _ in range(20):
             with anyio.CancelScope() as scope:
                 scope.cancel()
-                await s.run("/bin/sleep", "4321")
-        return host_processes_with("4321")
+                await s.run("/bin/sleep", long)
+        return host_processes_with(long)
 
     assert "sleep" not in session(mode, root, body)
 
 
-def test_what_the_command_left_running_is_dead_when_the_run_ends(mode, root):
+def test_what_the_command_left_running_is_dead_when_the_run_ends(mode, root, long):
     async def body(s: Session):
-        code, out, _ = await s.sh("sleep 2345 & (sleep 2345 >/dev/null 2>&1 &) ; echo done")
-        return code, out, host_processes_with("2345")
+        code, out, _ = await s.sh(f"sleep {long} & (sleep {long} >/dev/null 2>&1 &) ; echo done")
+        return code, out, host_processes_with(long)
 
     code, out, left = session(mode, root, body)
     assert (code, out) == (0, "done\n")
     assert "sleep" not in left
 
 
-def test_an_error_in_a_sink_ends_the_run(mode, root):
+def test_an_error_in_a_sink_ends_the_run(mode, root, long):
     async def body(s: Session):
         def full(chunk: bytes) -> None:
             raise OSError(errno.ENOSPC, "full")
 
         with pytest.raises(OSError, match="full"):
-            await s.sandbox.run(s.spec("/bin/sh", "-c", "echo; sleep 3456"), full, full)
-        return host_processes_with("3456")
+            await s.sandbox.run(s.spec("/bin/sh", "-c", f"echo; sleep {long}"), full, full)
+        return host_processes_with(long)
 
     assert "sleep" not in session(mode, root, body)
 
