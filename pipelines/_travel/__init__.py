@@ -18,6 +18,8 @@ Theory of operation
 
     wire        requests, as far as they name cache volumes
     asking      the queries that are sent
+    standing    what an engine that keeps its volumes has already
+    noted       what came of it all
     travelling  what is seeded when, what is saved at the end
     opening     from settings to that; imports nothing heavy until a cache is configured
 

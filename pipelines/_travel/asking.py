@@ -34,6 +34,10 @@ class Asking:
         """Ask which platform the engine runs commands on, such as `linux/amd64`."""
         return str(await self._ask(_field("defaultPlatform")))
 
+    async def name(self) -> str:
+        """Ask for the engine's name, which is its own as long as it lives."""
+        return str(await self._ask(_field("engine"), _field("name")))
+
     async def imported(self, image: Path) -> str:
         """Upload an image; give the id of the directory that it holds, once it is unpacked."""
         path = _field("file", path=str(image))
@@ -62,6 +66,14 @@ class Asking:
             *_box(root), _field("withMountedFile", path=PATHS, source=named),
             remounted(mount, VOLUME), copied,
             _field("directory", path=OUT), _field("export", path=str(into)),
+        )  # fmt: skip
+
+    async def copy(self, root: str, mount: Mount, volume: str) -> None:
+        """Copy what a volume holds into another, which is mounted alike."""
+        copied = _exec("cp", "-a", f"{VOLUME}/.", OUT)
+        await self._ask(
+            *_box(root), remounted(mount, VOLUME), remounted(mount, OUT, volume), copied,
+            _field("sync"),
         )  # fmt: skip
 
     async def _ask(self, *parts: FieldNode) -> Any:

@@ -18,6 +18,7 @@ import anyio
 from anyio import to_thread
 
 from pipelines._errors import UsageError
+from pipelines._travel.standing import Standing
 
 if TYPE_CHECKING:
     from gql import GraphQLRequest
@@ -60,7 +61,8 @@ async def travelling(
 
         return await Backend.open(settings, rules, environ, store / "heads", noted.meter)
 
-    travel = _travel(settings, opening, passed, room, noted)
+    standing = Standing(store, settings.url, rules.writes or "")
+    travel = _travel(settings, opening, passed, room, noted, standing)
     session.execute = partial(_execute, travel, passed)
     try:
         yield
@@ -94,12 +96,13 @@ def _noted(store: Path, settings: "Settings", listen: Listen | None) -> "Noted":
     return Noted(store, settings.url, listen or _said)
 
 
-def _travel(
+def _travel(  # noqa: PLR0917 - the parts of a run
     settings: "Settings",
     opening: Callable[[], Awaitable["Backend"]],
     passed: Callable[["GraphQLRequest"], Awaitable[Any]],
     room: Path,
     noted: "Noted",
+    standing: Standing,
 ) -> "Travelling":
     from gql import GraphQLRequest
 
@@ -108,7 +111,7 @@ def _travel(
     def send(document: "DocumentNode") -> Awaitable[Any]:
         return passed(GraphQLRequest(document))
 
-    return Travelling(settings, opening, send, room, noted)
+    return Travelling(settings, opening, send, room, noted, standing)
 
 
 async def _execute(

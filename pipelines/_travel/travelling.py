@@ -17,11 +17,13 @@ from graphql import DocumentNode
 from pipelines._travel import wire
 from pipelines._travel.asking import Asking
 from pipelines._travel.noted import Noted
+from pipelines._travel.standing import MET, Standing
 from pipelines.caches import layers, listing
 from pipelines.caches.backend import Backend, Change
 from pipelines.caches.bringing import bring
 from pipelines.caches.generation import Generation
 from pipelines.caches.saving import Saved
+from pipelines.caches.scan import Scan
 from pipelines.caches.settings import Settings
 from pipelines.caches.volumes import head_of, kind_of
 
@@ -37,10 +39,12 @@ class _Volume:
     """A volume that travels, and what is known of it."""
 
     key: str
+    asked: DocumentNode
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     looked: bool = False
     source: str = ""
-    found: Generation | None = None
+    found: Generation | None = None  # what the volume is based on
+    kept: bool = False  # by the engine, from earlier runs
     made: wire.Mount | None = None  # of a request that succeeded
     named: wire.Mount | None = None  # of one that asked for an id: perhaps nobody has made it
     failed: wire.Mount | None = None
@@ -54,13 +58,14 @@ class _Volume:
 class Travelling:
     """The volumes of one connection; `send` passes a request on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of a run
         self,
         settings: Settings,
         opening: Callable[[], Awaitable[Backend]],
         send: Callable[[DocumentNode], Awaitable[Any]],
         scratch: Path,
         noted: Noted,
+        standing: Standing,
     ) -> None:
         self._settings = settings
         self._opening = opening
@@ -68,9 +73,10 @@ class Travelling:
         self._asking = Asking(send)
         self._scratch = scratch
         self._noted = noted
+        self._standing = standing
         self._lock = anyio.Lock()
         self._backend: Backend | None = None
-        self._platform = ""
+        self._platform = self._engine = ""
         self._volumes: dict[str, _Volume] = {}
         self._ids: dict[str, _Volume] = {}
         self._count = 0
@@ -97,7 +103,7 @@ class Travelling:
         return answer
 
     async def _named(self, document: DocumentNode, key: str) -> Any:
-        volume = self._volumes.setdefault(key, _Volume(key))
+        volume = self._volumes.setdefault(key, _Volume(key, document))
         async with volume.lock:
             if not volume.looked and self._settings.restores:
                 with self._forgiving(f"volume {key}"):
@@ -111,11 +117,17 @@ class Travelling:
 
     async def _seed(self, volume: _Volume) -> None:
         name, backend = f"volume {volume.key}", await self._reached()
+        head = await self._head(volume.key)
+        if digest := self._standing.get(self._engine, volume.key):
+            volume.found = await backend.known(digest)
+            volume.kept = volume.found is not None
+            if volume.kept:
+                return
         began, tree = time.monotonic(), self._place("tree")
         tree.mkdir(mode=0o700)
         try:
             came = await bring(
-                backend, await self._head(volume.key), tree, self._settings, self._noted.link,
+                backend, head, tree, self._settings, self._noted.link,
                 exact=os.geteuid() == 0,
             )  # fmt: skip
             if came.found is None or came.got is None:
@@ -181,29 +193,60 @@ class Travelling:
         if box is None:
             self._noted.note(f"volume {volume.key}", "skipped", why="no container to list it in")
             return None
-        base = volume.found
-        kept = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
         root, mark = await self._asking.root(box), uuid4().hex
         await self._asking.list(root, mount, mark, place / "listing")
         content = await to_thread.run_sync((place / "listing").read_bytes)
         scan = await to_thread.run_sync(listing.read, content, mark)
+        base = self._base(volume, scan)
         if base is None and len(scan.rows) == 1:
             return None  # nobody has written to it
-        delta = await to_thread.run_sync(listing.delta, scan, base)
-        if delta.unchanged and base is not None and time.time() - base.made < REFRESH:
+        delta, saved = await to_thread.run_sync(listing.delta, scan, base), None
+        if not (delta.unchanged and base is not None and time.time() - base.made < REFRESH):
+            change = await self._change(volume, delta, base, root, place)
+            made, saved = await backend.save(change)
+            base = made if base is not None or not volume.kept else None
+        if base is not None:
+            await self._settle(volume, root, base.digest)
+        return saved
+
+    def _base(self, volume: _Volume, scan: Scan) -> Generation | None:
+        """Give what a listed volume is based on; nothing if the engine has lost it meanwhile."""
+        base = volume.found
+        if volume.kept and base is not None and listing.lost(scan, base):
+            self._standing.forget(self._engine, volume.key)
             return None
+        return base
+
+    async def _change(
+        self,
+        volume: _Volume,
+        delta: listing.Delta,
+        base: Generation | None,
+        root: str,
+        place: Path,
+    ) -> Change:
+        """Fetch what is new."""
+        kept = {k: v for k, v in base.meta.items() if k in {"cold", "warm"}} if base else {}
         fetched, paths = place / "delta", place / "paths"
         fetched.mkdir()
-        if delta.fetch:
+        if delta.fetch and volume.mount:
             paths.write_bytes(b"".join(path + b"\0" for path in delta.fetch))
-            await self._asking.fetch(root, mount, paths, fetched)
+            await self._asking.fetch(root, volume.mount, paths, fetched)
         scan = await to_thread.run_sync(listing.settled, delta, fetched)
-        change = Change(
+        return Change(
             await self._head(volume.key), kind_of(volume.key), base, {"": fetched},
             meta={**kept, "volume": volume.key}, exact=True, habit=delta.habit,
             seen={"": delta.seen} if delta.seen else {}, scans={"": scan},
         )  # fmt: skip
-        return (await backend.save(change))[1]
+
+    async def _settle(self, volume: _Volume, root: str, digest: str) -> None:
+        """Remember, on an engine that keeps its volumes, that one is warm; see `standing`."""
+        if volume.source and self._standing.get(self._engine, volume.key) is None:
+            digest = MET
+        elif volume.source and volume.mount:
+            plain = (await self._send(volume.asked))["cacheVolume"]["id"]
+            await self._asking.copy(root, volume.mount, str(plain))
+        self._standing.put(self._engine, volume.key, digest)
 
     def _box(self, volume: _Volume) -> wire.Mount | None:
         """Choose a mount whose container is there already: to ask for it must run no command.
@@ -220,6 +263,7 @@ class Travelling:
     async def _head(self, key: str) -> str:
         async with self._lock:
             if not self._platform:
+                self._engine = await self._asking.name()
                 self._platform = await self._asking.platform()
         architecture = self._platform.split("/")[1]
         return head_of(key, MACHINES.get(architecture, architecture))

@@ -87,9 +87,12 @@ def before(mount: Mount, *names: str) -> DocumentNode:
     return chained([*mount.before, *(FieldNode(name=NameNode(value=name)) for name in names)])
 
 
-def remounted(mount: Mount, path: str) -> FieldNode:
-    """Give the mount with another path: so it is the same volume, with its sharing and owner."""
-    return _with(mount.field, {"path": path})
+def remounted(mount: Mount, path: str, volume: str = "") -> FieldNode:
+    """Give the mount with another path: so it is the same volume, with its sharing and owner.
+
+    With another `volume`, it is that one, mounted alike.
+    """
+    return _with(mount.field, {"path": path, **({"cache": volume} if volume else {})})
 
 
 def chained(parts: Sequence[SelectionNode]) -> DocumentNode:

@@ -26,7 +26,7 @@ from pipelines.caches.seen import Seen
 from pipelines.caches.tree import DIR, FILE, HARD, LINK, Rows
 from pipelines.caches.usage import Drawn, draw
 
-__all__ = ["SCRIPT", "Delta", "delta", "read", "settled"]
+__all__ = ["SCRIPT", "Delta", "delta", "lost", "read", "settled"]
 
 # $1 the directory, $2 the mark, $3 the listing. What vanishes meanwhile is no failure.
 SCRIPT = (
@@ -111,6 +111,13 @@ def delta(scan: Scan, base: Generation | None) -> Delta:
     links = [row.path for row in scan.rows if row.kind == LINK]
     unchanged = rows is not None and not missing and _equal(scan, rows)
     return Delta(scan, (*missing, *links), used, seen, unchanged)
+
+
+def lost(scan: Scan, base: Generation) -> bool:
+    """Tell whether a tree that is said to be based on a generation has lost most of it."""
+    rows, paths = base.rows(), {row.path for row in scan.rows}
+    files = [path for path, kind in zip(rows.paths, rows.kinds, strict=True) if kind == FILE]
+    return 2 * sum(path in paths for path in files) < len(files)
 
 
 def _habit(scan: Scan, base: Generation | None) -> Habit:

@@ -29,6 +29,7 @@ class Engine:
         self.asked: list[list[str]] = []
         self.sources: dict[str, Path] = {}
         self.runs = 0
+        self.first: dict[str, str] = {}
 
     async def __call__(self, document):
         chain = list(_chain(document))
@@ -36,6 +37,7 @@ class Engine:
         self.asked.append(names)
         if fault := self.fault(names):
             raise fault
+        self.first = next((given for name, given in chain if name == "withMountedCache"), {})
         answer = self._answer(names, dict(chain))
         for name in reversed(names):
             answer = {name: answer}
@@ -46,7 +48,7 @@ class Engine:
         name = hashlib.sha256(json.dumps([key, source]).encode()).hexdigest()
         path = self.home / name
         if not path.exists():
-            self.home.mkdir(exist_ok=True)
+            self.home.mkdir(parents=True, exist_ok=True)
             if source:
                 subprocess.run(["cp", "-a", str(self.sources[source]), str(path)], check=True)
             else:
@@ -57,6 +59,8 @@ class Engine:
         match names:
             case ["defaultPlatform"]:
                 return "linux/amd64"
+            case ["engine", "name"]:
+                return str(self.home)
             case ["cacheVolume", "id"]:
                 key, source = given["cacheVolume"]["key"], given["cacheVolume"].get("source", "")
                 return str(self.volume(key, source))
@@ -66,7 +70,7 @@ class Engine:
                 return self._unpacked(Path(given["import"]["source"]))
             case [*_, "rootfs", "id"]:
                 return "root"
-        return self._run(given) if names[-1] not in ("id", "sync") else "id"
+        return self._run(given) if "withExec" in names and names[-1] != "id" else "id"
 
     def _unpacked(self, image):
         name = hashlib.sha256(image.read_bytes()).hexdigest()
@@ -84,6 +88,8 @@ class Engine:
         out.mkdir()
         mount = given["withMountedCache"]
         places = {VOLUME: mount["cache"], OUT: out / "out", LISTING: out / "listing"}
+        if mount["path"] == OUT:  # a second mount, after that of the volume
+            places = {f"{VOLUME}/.": f"{self.first['cache']}/.", OUT: mount["cache"]}
         if "withMountedFile" in given:
             places[PATHS] = given["withMountedFile"]["source"]
         args = [str(places.get(arg, arg)) for arg in given["withExec"]["args"]]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import anyio
@@ -228,3 +229,37 @@ async def test_what_killed_runs_left_is_taken_away(machine, tmp_path):
     old.mkdir(parents=True)
     async with machine("one"):
         assert not old.exists()
+
+
+async def test_an_engine_that_keeps_its_volumes_is_seeded_no_more_than_twice(machine, tmp_path):
+    async with machine("other") as run:
+        await run.sh("v", "echo 0 > 0")
+    engine, restored = Engine(tmp_path / "kept" / "volumes"), []
+    for name in "abcd":
+        async with machine("mine", engine=engine) as run:
+            await run.sh("v", f"ls; echo {name} > {name}")
+        restored.append(run.told("restored") != [])
+    assert restored == [True, True, False, False]
+    async with machine("last") as run:
+        await run.sh("v", "test -e 0 -a -e a -a -e b -a -e c -a -e d")
+
+
+async def test_what_was_saved_first_from_an_engine_is_not_restored_there(machine, tmp_path):
+    engine = Engine(tmp_path / "kept" / "volumes")
+    for name in "ab":
+        async with machine("mine", engine=engine) as run:
+            await run.sh("v", f"echo {name} > {name}")
+        assert run.told("restored") == []
+    assert run.told("saved") == ["volume v"]
+
+
+async def test_an_engine_that_has_lost_a_volume_is_seeded_again(machine, tmp_path):
+    engine = Engine(tmp_path / "kept" / "volumes")
+    async with machine("mine", engine=engine) as run:
+        await run.sh("npm", "echo a > a")
+    shutil.rmtree(engine.home)
+    async with machine("mine", engine=engine) as run:
+        await run.sh("npm", "test ! -e a; echo b > b")
+    async with machine("mine", engine=engine) as run:
+        await run.sh("npm", "cat a b")
+    assert run.told("restored") == ["volume npm"]

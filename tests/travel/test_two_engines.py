@@ -49,3 +49,11 @@ async def test_a_run_that_fails_saves_what_it_has_made(run, key):
         with pytest.raises(dagger.ExecError):
             await mounted.with_exec(["sh", "-c", "touch /v/after; exit 3"]).sync()
     assert await run("dagger", "two", key, "ls") == "after\nbefore\n"
+
+
+async def test_what_an_engine_has_kept_is_used_as_it_is(run, key):
+    saved = await run("dagger", "other", key, f"{FILL}; {LIST}")
+    for _ in range(3):
+        assert await run("dagger", "mine", key, LIST) == saved
+    await run("dagger", "mine", key, "rm d/large")
+    assert await run("dagger", "mine", key, "ls d") == "a\ndeep\n"
