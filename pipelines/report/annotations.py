@@ -3,12 +3,15 @@
 Source: GitHub Actions, workflow commands (`::error file=…,line=…,title=…::message`).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.report.run import StageRow
 
 __all__ = ["annotations", "github"]
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def annotations(rows: Sequence[StageRow]) -> list[Mapping[str, Any]]:
@@ -25,7 +28,8 @@ def github(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _data(value: object) -> str:
-    return str(value).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    text = _CONTROL.sub("\ufffd", str(value))
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(value: object) -> str:
