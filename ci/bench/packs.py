@@ -22,6 +22,7 @@ from ci.bench.inputs import BUILDX, CRANE, Project, fetch
 from ci.bench.measure import BenchError, Sample, Series, alternate
 from ci.bench.report import Report, Row
 from pipelines.caches.generation import Generation, load
+from pipelines.caches.policy import NEAR, Link, level
 from pipelines.caches.restoring import restore
 from pipelines.caches.saving import Saved, save
 from pipelines.caches.seen import Seen
@@ -32,6 +33,7 @@ __all__ = ["measure"]
 # Releases before: 27 commits of go-containerregistry, and a minor version of buildx.
 BEFORE = {"crane": "v0.21.7", "buildx": "v0.35.0"}
 GROUP = "packs"
+LEVEL = level(Link(bandwidth=NEAR))  # a session's choice where the backend is a directory
 
 
 def measure(report: Report, scratch: Path, *, quick: bool) -> None:
@@ -98,7 +100,9 @@ class _Cache:
 
     async def _saved(self) -> Generation:
         transport = DirectoryTransport(str(self.kept))
-        generation, saved = await save(transport, None, {"": self.root}, kind="download")
+        generation, saved = await save(
+            transport, None, {"": self.root}, kind="download", level=LEVEL
+        )
         odd = [what for what in saved.skipped if what[1] != "the tool makes it anew"]
         if odd:
             raise BenchError(f"{self.name}: not saved: {odd[:3]}")
@@ -176,14 +180,16 @@ class _Go:
     async def _delta(self, cache: Path, change: Callable[[], Path]) -> Saved:
         """Save a cache, restore it elsewhere as a fresh runner does, build there, and save."""
         transport = DirectoryTransport(str(self.place / f"delta-{cache.name}"))
-        base, _ = await save(transport, None, {"": cache}, kind="build")
+        base, _ = await save(transport, None, {"": cache}, kind="build", level=LEVEL)
         into = self.place / f"{cache.name}-runner"
         into.mkdir()
         back = await restore(transport, base, "", into, aging=True)
         seen: Seen = back.seen
         source = change()
         await anyio.to_thread.run_sync(self._build, source, into)
-        _, saved = await save(transport, base, {"": into}, kind="build", seen={"": seen})
+        _, saved = await save(
+            transport, base, {"": into}, kind="build", seen={"": seen}, level=LEVEL
+        )
         return saved
 
     def _build(self, source: Path, cache: Path) -> None:

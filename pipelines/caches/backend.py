@@ -192,6 +192,7 @@ class Backend:
                 scans=change.scans,
                 habit=change.habit,
                 exact=change.exact,
+                level=policy.level(self._link),
             )
 
         async def write() -> tuple[Generation, Saved]:
@@ -205,6 +206,12 @@ class Backend:
             return await self.heads.publish(change.key, made, merged), saved
 
         return await self._bounded(f"saving {change.key}", write)
+
+    @property
+    def _link(self) -> policy.Link:
+        """What this run has measured of the link."""
+        over = self.transport
+        return over.meter.link if isinstance(over, Metered) else policy.Link()
 
     async def close(self) -> None:
         """Close connections."""

@@ -77,7 +77,7 @@ async def save(
     `exact`, owners, attributes and whiteouts are kept (the engine's volumes and layers). Results
     are whole; of other kinds credentials are left out, and what the tool's `habit` (by default
     the one that shows) says. If the tool shows what it used, what it no longer uses is left out
-    as well.
+    as well. `level` is zstd's (`policy.level`).
 
     Raises:
         Unavailable: the backend does not take it.

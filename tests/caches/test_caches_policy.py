@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.caches.policy import SURE, Link, Offer, decide, learn, seconds, worth
+from pipelines.caches.policy import NEAR, SURE, Link, Offer, decide, learn, level, seconds, worth
 
 MB = 10**6
 CRANE = Offer(182 * MB, 741 * MB, 9517, 30, worth=130.0)
@@ -23,6 +23,10 @@ def test_what_wins_is_restored_and_what_loses_is_not():
     refused = decide("auto", CRANE, SLOW, 30)
     assert not refused.restore
     assert "would be lost: the work takes 130.0 s" in refused.why
+
+
+def test_what_goes_over_a_slow_link_is_compressed_harder():
+    assert level(Link(bandwidth=NEAR)) < level(Link(bandwidth=NEAR / 2))
 
 
 def test_a_link_of_which_little_is_known_is_tried():
