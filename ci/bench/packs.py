@@ -216,19 +216,23 @@ def difference(one: Path, other: Path) -> str | None:
 
 
 def _facts(root: Path) -> dict[bytes, tuple[object, ...]]:
-    """Say kind, mode, time, size, links and target of everything in a tree."""
+    """Say kind, mode, time, size, target and first name of everything in a tree.
+
+    Names of a file that are outside of the tree (pnpm's store and its projects) are not its own.
+    """
     top = os.fsencode(root)
     found: dict[bytes, tuple[object, ...]] = {}
+    firsts: dict[int, bytes] = {}
     for directory, below, names in os.walk(top):
-        for name in [*below, *names]:
+        below.sort()
+        for name in sorted([*below, *names]):
             full = os.path.join(directory, name)
-            status = os.lstat(full)
+            path, status = os.path.relpath(full, top), os.lstat(full)
             link = os.readlink(full) if stat.S_ISLNK(status.st_mode) else b""
-            links = status.st_nlink if stat.S_ISREG(status.st_mode) else 0
-            size = status.st_size if links else 0
-            found[os.path.relpath(full, top)] = (
-                status.st_mode, status.st_mtime_ns, size, links, link,
-            )  # fmt: skip
+            size, first = 0, path
+            if stat.S_ISREG(status.st_mode):
+                size, first = status.st_size, firsts.setdefault(status.st_ino, path)
+            found[path] = (status.st_mode, status.st_mtime_ns, size, first, link)
     return found
 
 

@@ -29,7 +29,7 @@ from pipelines.caches.packing import Packed, Packer
 from pipelines.caches.reading import Cut, batches, read, stream
 from pipelines.caches.rewriting import compact
 from pipelines.caches.scan import Found, Keep, Scan, scan
-from pipelines.caches.seen import Seen
+from pipelines.caches.seen import Seen, Stamp
 from pipelines.caches.transport import Transport
 from pipelines.caches.tree import FILE, HARD, Rows
 from pipelines.caches.usage import Drawn, draw
@@ -102,6 +102,8 @@ class _Making:
         self._number = job.base.number + 1 if job.base else 1
         self._read = self._files = 0
         self._skipped: list[tuple[bytes, str]] = []
+        # Results do not change once they are made, and one file may be in several trees of them.
+        self._taken: dict[tuple[int, Stamp], array[int]] = {}
 
     def run(self, trees: Mapping[str, Path], seen: Mapping[str, Seen]) -> Made:
         """Make the generation."""
@@ -166,15 +168,23 @@ class _Making:
     def _take_files(self, path: Path, drawn: Drawn, packer: Packer) -> None:
         """Read what is not known, and pack what is new of it."""
         rows = drawn.scan.rows
-        wanted = ((i, row) for i, row in enumerate(rows) if drawn.chunks[i] is None)
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            device = os.fstat(top).st_dev
+            if self._job.kind == "results":
+                drawn.chunks = [
+                    self._taken.get((device, row.stamp)) if known is None else known
+                    for row, known in zip(rows, drawn.chunks, strict=True)
+                ]
+            wanted = ((i, row) for i, row in enumerate(rows) if drawn.chunks[i] is None)
             look = partial(read, top, known=self._known)
             for cuts in _ordered(self._pool, look, batches(wanted)):
                 from_thread.check_cancelled()
                 for one in cuts:
                     try:
-                        drawn.chunks[one.row] = self._numbered(top, rows[one.row], one, packer)
+                        chunks = self._numbered(top, rows[one.row], one, packer)
+                        drawn.chunks[one.row] = chunks
+                        self._taken[device, rows[one.row].stamp] = chunks
                         self._read += 1
                     except (Unsteady, OSError) as exc:
                         self._skipped.append((rows[one.row].path, str(exc)))

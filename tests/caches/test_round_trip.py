@@ -280,6 +280,17 @@ async def test_fifty_thousand_entries_are_one_manifest_and_one_range():
     assert len(ranges(read.index, plan(read, "", DEFAULT, False))) == 1
 
 
+async def test_a_file_of_two_trees_of_results_is_read_once(tmp_path):
+    layer = fill(tmp_path / "layer", {"out": NOISE, "other": b"x"})
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/1").hardlink_to(layer / "out")
+    trees, memory = {"files/1": tmp_path / "files", "layer/1": layer}, Memory()
+    made, result = await save(memory, None, trees, kind="results", exact=True)
+    (tmp_path / "to").mkdir()
+    await restore(memory, made, "layer/1", tmp_path / "to", exact=True)
+    assert (result.read, (tmp_path / "to/out").read_bytes()) == (2, NOISE)
+
+
 async def test_two_thousand_files_come_back(tmp_path):
     root = tmp_path / "from"
     for directory in range(20):
