@@ -63,7 +63,10 @@ class Backend:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: seconds of wall clock and of CPU, bytes fetched and sent, commands that ran."""
+    """One run: seconds of wall clock and of CPU, bytes fetched and sent, commands that ran.
+
+    Of the wall clock, `saving` seconds were the save at the end.
+    """
 
     project: str
     backend: str
@@ -74,6 +77,7 @@ class Measured:
     sent: int
     results: int
     execs: int
+    saving: float = 0.0
 
 
 class Machine:
@@ -128,8 +132,9 @@ class Machine:
                 for c in (False, True)}  # fmt: skip
         kind = backend.kind if backend else "tarball"
         return Measured(
-            self.subject.name, kind, what, wall, cpu, fetched, sent[False], sent[True], execs
-        )
+            self.subject.name, kind, what, wall, cpu, fetched, sent[False], sent[True], execs,
+            sum(entry.seconds for entry in entries if entry.did in SENT),
+        )  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,7 +250,8 @@ def _line(one: Measured) -> str:
     fetched, sent, results = (n / 1e6 for n in (one.fetched, one.sent, one.results))
     sizes = f"{fetched:7.1f} MB fetched {sent:7.1f} + {results:5.1f} MB sent"
     head = f"{one.project:11} {one.backend:10} {one.what:38}"
-    return f"{head} {one.wall:6.1f} s {one.cpu:6.1f} s CPU {sizes}  {one.execs} execs"
+    spent = f"{one.wall:6.1f} s ({one.saving:4.1f} s saving) {one.cpu:6.1f} s CPU"
+    return f"{head} {spent} {sizes}  {one.execs} execs"
 
 
 def _remove(scratch: Path) -> None:

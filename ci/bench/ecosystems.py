@@ -46,6 +46,17 @@ def run(
         raise BenchError(f"{' '.join(command)}: {(asked.stderr or asked.stdout)[-300:]}")
 
 
+def _there(cache: Path) -> Path:
+    """Give a cache that its tool has filled.
+
+    Raises:
+        BenchError: it has not.
+    """
+    if not cache.is_dir() or not any(cache.iterdir()):
+        raise BenchError(f"the client left nothing in {cache.name}")
+    return cache
+
+
 def _npm(place: Path) -> Path:
     cache = place / "cache"
     (place / "package.json").write_text('{"name": "probe", "version": "1.0.0"}')
@@ -79,10 +90,13 @@ def _yarn(place: Path) -> Path:
 
 def _pip(place: Path) -> Path:
     cache = place / "cache"
-    names = ("requests", "rich", "numpy", "jinja2", "pydantic")
-    into = ("--dest", str(place / "wheels"), "--cache-dir", str(cache))
-    run(sys.executable, "-m", "pip", "download", "--quiet", *into, *names, into=place)
-    return cache
+    names = ("idna", "itsdangerous", "markupsafe", "pyyaml")
+    into = ("--no-deps", "--wheel-dir", str(place / "wheels"), "--cache-dir", str(cache))
+    # Wheels that are built are cached; what is downloaded only if the index allows it.
+    build = ("--no-binary", ",".join(names), *names)
+    anew = {"PIP_FIND_LINKS": ""}
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", *into, *build, into=place, env=anew)
+    return _there(cache)
 
 
 def _uv(place: Path) -> Path:
@@ -93,7 +107,7 @@ def _uv(place: Path) -> Path:
     names = ("requests", "rich", "numpy", "jinja2", "pydantic")
     options = ("--cache-dir", str(cache), "--target", str(place / "site"))
     run(str(target / "bin/uv"), "pip", "install", "--quiet", *options, *names, into=place)
-    return cache
+    return _there(cache)
 
 
 def _crate(place: Path) -> dict[str, str]:

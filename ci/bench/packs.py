@@ -22,6 +22,7 @@ from ci.bench.inputs import BUILDX, CRANE, Project, fetch
 from ci.bench.measure import BenchError, Sample, Series, alternate
 from ci.bench.report import Report, Row
 from pipelines.caches.generation import Generation, load
+from pipelines.caches.habits import HABITS
 from pipelines.caches.policy import NEAR, Link, level
 from pipelines.caches.restoring import restore
 from pipelines.caches.saving import Saved, save
@@ -33,6 +34,7 @@ __all__ = ["measure"]
 # Releases before: 27 commits of go-containerregistry, and a minor version of buildx.
 BEFORE = {"crane": "v0.21.7", "buildx": "v0.35.0"}
 GROUP = "packs"
+DROPPED = frozenset(path for habit in HABITS.values() for path in habit.dropped)
 LEVEL = level(Link(bandwidth=NEAR))  # a session's choice where the backend is a directory
 
 
@@ -203,12 +205,11 @@ def difference(one: Path, other: Path) -> str | None:
     """Name the first path that two trees have differently; None: they are the same."""
     left, right = _facts(one), _facts(other)
     for path in sorted(left.keys() | right.keys()):
-        if left.get(path) != right.get(path) and os.path.basename(path) not in {
-            b"trim.txt",
-            b"lock",
-        }:
+        if left.get(path) != right.get(path) and path not in DROPPED:
             return f"{path!r} is {left.get(path)} and came back as {right.get(path)}"
-    same = ["diff", "-rq", "--no-dereference", "-x", "trim.txt", "-x", "lock"]
+    same = ["diff", "-rq", "--no-dereference"]
+    for name in sorted({os.path.basename(os.fsdecode(path)) for path in DROPPED}):
+        same += ["-x", name]
     found = subprocess.run(
         [*same, str(one), str(other)], capture_output=True, text=True, check=False
     )

@@ -35,12 +35,12 @@ from pipelines.caches.signals import Rules
 from pipelines.caches.transport import Transport
 from pipelines.caches.trust import Signer, Verifier
 
-__all__ = ["Backend", "Change", "Kind", "Unusable"]
+__all__ = ["AT_ONCE", "Backend", "Change", "Kind", "Unusable"]
 
 Kind = Literal["download", "build", "results"]
 T = TypeVar("T")
 
-AT_ONCE = 2  # volumes that are restored: they take the machine, as soon as the link is fast
+AT_ONCE = 2  # restores or saves: they take the machine, as soon as the link is fast
 
 
 class Unusable(Exception):

@@ -27,10 +27,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import create_task_group, to_thread
 
-from pipelines.caches.backend import Backend, Unusable
+from pipelines.caches.backend import AT_ONCE, Backend, Unusable
 from pipelines.caches.settings import Settings
+from pipelines.caches.shares import Shares
 from pipelines.caches.signals import Rules
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import Cancelled, ContentMissing, StoreFull
@@ -46,7 +47,7 @@ from pipelines.engine.travel.portraits import Portraits
 from pipelines.engine.travel.saving import Saving
 from pipelines.engine.travel.stores import Stores
 from pipelines.engine.travel.times import Times
-from pipelines.engine.travel.volumes import Travelling
+from pipelines.engine.travel.volumes import Save, Travelling
 from pipelines.engine.tree import Tree
 
 __all__ = ["Travel"]
@@ -284,16 +285,24 @@ class Travel:
         if not backend.writes:
             self._tell("unsaved", "", why=self._rules.why)
             return
-        for cache, save in self._saving.jobs(backend, self._results):
+        jobs, shares = self._saving.jobs(backend, self._results), Shares()
+        async with create_task_group() as group:
+            for _ in range(AT_ONCE):
+                group.start_soon(self._save_some, jobs, shares)
+
+    async def _save_some(self, jobs: Iterator[tuple[str, Save]], shares: Shares) -> None:
+        """Save one after the other, in their order, as others do beside."""
+        for cache, save in jobs:
+            saved, begun = None, object()
+            shares.started(begun)
             try:
                 saved = await save()
             except Unusable as exc:
                 self.warn(str(exc))
-                continue
+            spent = shares.ended(begun)
             if saved is not None:
-                fields = {"bytes": saved.bytes, "files": saved.files, "seconds": saved.seconds}
-                self._tell("saved", cache, **fields)
-                self.account.note(cache, "saved", size=saved.bytes, seconds=saved.seconds)
+                self._tell("saved", cache, bytes=saved.bytes, files=saved.files, seconds=spent)
+                self.account.note(cache, "saved", size=saved.bytes, seconds=spent)
 
     # --- telling ---------------------------------------------------------------------------
 
