@@ -10,6 +10,10 @@ version: Zig keeps targets apart in it). What it makes of a project's C goes to 
 memory that is gone afterwards: Go's own cache has the results, and Zig's would only grow, since
 Go compiles in a new directory each time.
 
+Libc's files are compiled by the first program that is linked, where that is linked, and name that
+directory in what they tell a debugger: a program had in it where another project lay. So programs
+are linked in `/`, unless the command names a file from where it is.
+
 Zig comes as the image `ziglang:<version>`, which the embedded engine makes of a wheel; where there
 is no such image, the same wheel is installed by pip in a Python image.
 """
@@ -30,7 +34,34 @@ __all__ = ["Zig", "chosen", "equipped", "triple", "variables"]
 VERSION = "0.15.2"
 PLACE = "/usr/local/zig"
 AR = "/usr/local/lib/zig-ar"  # Go takes the name of one program here, not a command
+LINKER = "/usr/local/lib/zig-at-root"
 CACHE = "/go/zig-cache"
+# Compiling needs the directory; linking does if an argument is, or makes, a file of it.
+AT_ROOT = """\
+#!/bin/sh
+set -f
+before=
+for argument; do
+  case $before,$argument in
+    *,-c | *,-E | *,-S | -o,[!/]* | *,-o[!/]*) exec ZIG "$@" ;;
+  esac
+  before=$argument
+  IFS=,=
+  for path in $argument; do
+    case $path in
+      -[LIFBT]?*) path=${path#-?} ;;
+      @*) path=${path#@} ;;
+      -*) continue ;;
+    esac
+    case $path in
+      /* | "") ;;
+      *) if [ -e "$path" ]; then exec ZIG "$@"; fi ;;
+    esac
+  done
+  unset IFS
+done
+cd / && exec ZIG "$@"
+"""
 LOCAL_CACHE = "/tmp/zig"  # noqa: S108 - in a container
 PYTHON = "python:3.13-slim"
 
@@ -129,8 +160,8 @@ def variables(zig: Zig, platform: Platform) -> Mapping[str, str]:
     if platform.os == "darwin":
         flags += ["-isysroot", SDK, f"-F{SDK}/System/Library/Frameworks", f"-L{SDK}/usr/lib"]
     return {
-        "CC": " ".join([f"{PLACE}/zig", "cc", *flags]),
-        "CXX": " ".join([f"{PLACE}/zig", "c++", *flags]),
+        "CC": " ".join([LINKER, "cc", *flags]),
+        "CXX": " ".join([LINKER, "c++", *flags]),
         "AR": AR,
         "ZIG_GLOBAL_CACHE_DIR": _cache(zig.version).path,
         "ZIG_LOCAL_CACHE_DIR": LOCAL_CACHE,
@@ -152,6 +183,8 @@ async def equipped(
     container = container.with_new_file(
         AR, f'#!/bin/sh\nexec {PLACE}/zig ar "$@"\n', permissions=0o755
     )
+    at_root = AT_ROOT.replace("ZIG", f"{PLACE}/zig")
+    container = container.with_new_file(LINKER, at_root, permissions=0o755)
     if platform.os == "darwin" and zig.sdk is not None:
         container = container.with_mounted_directory(SDK, zig.sdk)
     for name, value in found.items():
@@ -160,7 +193,7 @@ async def equipped(
 
 
 def _cache(version: str) -> Cache:
-    return Cache(f"zig-{version}", CACHE)
+    return Cache(f"zig-{version}-at-root", CACHE)
 
 
 async def _had(version: str) -> dagger.Directory:

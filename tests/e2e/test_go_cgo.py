@@ -47,6 +47,7 @@ async def test_c_is_compiled_by_zig_for_an_old_glibc_and_the_same_c_is_not_again
     needed = re.findall(rb"GLIBC_2\.(\d+)", program.read_bytes())
     assert max(map(int, needed)) <= 17
     first = program.read_bytes()
+    assert b"\0/src\0" not in first  # where libc's files were compiled, by what came first
     (source / "answer.c").write_text(MODULE["answer.c"].replace("1764", "1849"))
     assert await built(source, program, cgo=zig) == 1
     assert subprocess.run([program], capture_output=True, text=True).stderr == "43\n"

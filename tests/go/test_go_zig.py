@@ -1,10 +1,12 @@
 """cgo by Zig: what C is compiled for, and the layers that it adds to a build."""
 
+import subprocess
+
 import dagger
 import pytest
 
 from pipelines import InfrastructureError, Platform, PlatformError, UsageError, go
-from pipelines.go._zig import _not_had, chosen, triple, variables
+from pipelines.go._zig import AT_ROOT, _not_had, chosen, triple, variables
 from tests.go.test_go_layers import chain
 
 
@@ -46,6 +48,39 @@ def test_c_is_compiled_for_the_processor_that_go_compiles_for():
     assert v3["CXX"] == v3["CC"].replace(" cc ", " c++ ")
 
 
+@pytest.mark.parametrize(
+    ("words", "at_root"),
+    [
+        ("-o /b/a.out /b/x.o -O2 -g -lm -L/lib -Wl,-z,now", True),
+        ("-c x.c -o /b/x.o", False),
+        ("-E -dM -", False),
+        ("-o out /b/x.o", False),
+        ("-oout /b/x.o", False),
+        ("-o /b/a.out here.o", False),
+        ("-o /b/a.out -Lhere -lm", False),
+        ("-o /b/a.out -Lgone -lm gone.o", True),
+        ("-o /b/a.out @here.o", False),
+        ("-o /b/a.out -Wl,--version-script=here.o", False),
+        ("-o /b/a.out -Wl,-T,here.o,-z,now", False),
+    ],
+)
+def test_programs_are_linked_in_one_place_unless_files_are_named_from_here(
+    words, at_root, tmp_path
+):
+    (tmp_path / "zig").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "zig").chmod(0o755)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here.o").write_text("")
+    script = AT_ROOT.replace("ZIG", str(tmp_path / "zig"))
+    ran = subprocess.run(
+        ["sh", "-c", script, "sh", "cc", *words.split()], cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    where, *given = ran.stdout.splitlines()
+    assert given == ["cc", *words.split()]
+    assert where == ("/" if at_root else str(tmp_path))
+
+
 def test_wrong_choices_are_refused():
     for wrong in ("musl", "gcc", None):
         with pytest.raises(UsageError, match=r'cgo is False, True, "zig" or a go\.Zig'):
@@ -63,8 +98,8 @@ def test_a_build_has_zig_its_caches_and_its_target(monkeypatch):
         "name='CGO_ENABLED', value='1'",
         "<cacheVolume(key='go-build-1.26-linux-arm64-zig')>",
         "path='/usr/local/zig', source=<container.from(address='ziglang:0.15.2').directory(",
-        "value='/usr/local/zig/zig cc -target aarch64-linux-gnu.2.28'",
-        "<cacheVolume(key='zig-0.15.2')>",
+        "value='/usr/local/lib/zig-at-root cc -target aarch64-linux-gnu.2.28'",
+        "<cacheVolume(key='zig-0.15.2-at-root')>",
         "withMountedTemp(path='/tmp/zig')",
         "withExec(args=['go', 'build'",
     ]
