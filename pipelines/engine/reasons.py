@@ -23,7 +23,7 @@ Theory of operation
     secrets or volatile variables; there are none in an op's keyed fields.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,23 +135,39 @@ def _image(op: Exec) -> list[str]:
 
 
 def reasons(
-    now: Portrait, earlier: Iterable[Portrait], lost: Iterable[str] = ()
+    now: Portrait,
+    earlier: Iterable[Portrait],
+    lost: Iterable[str] = (),
+    used: Callable[[Sequence[str]], Mapping[str, float]] = lambda _keys: {},
 ) -> tuple[Reason, ...]:
-    """Compare with the likest earlier portrait; `lost` are targets of volumes that are empty."""
-    ranked = sorted(earlier, key=lambda before: _distance(before, now))
-    if not ranked or _unlike(ranked[0], now):
+    """Compare with the likest earlier portrait, of equally like ones with the last in use.
+
+    `lost` are targets of volumes that are empty. `used` tells when the results of keys were used:
+    what was answered from the store is as recent as what ran.
+    """
+    ranked = [(_distance(before, now), before) for before in earlier]
+    nearest = min((distance for distance, _ in ranked), default=None)
+    alike = [before for distance, before in ranked if distance == nearest]
+    if not alike or _unlike(alike[0], now):
         return (Reason("first run"),)
-    before = ranked[0]
+    before = _newest(alike, used) if len(alike) > 1 else alike[0]
     found = [*_differences(before, now)]
     if not found:
         found = [_nothing_new(before)]
-    used = before["mounts"]
+    mounts = before["mounts"]
     found += [
-        Reason("cache volume", _volume(used[at]), "filled", "empty")
+        Reason("cache volume", _volume(mounts[at]), "filled", "empty")
         for at in lost
-        if "volume" in used.get(at, {}) and used[at] == now["mounts"].get(at)
+        if "volume" in mounts.get(at, {}) and mounts[at] == now["mounts"].get(at)
     ]
     return tuple(found)
+
+
+def _newest(
+    alike: Sequence[Portrait], used: Callable[[Sequence[str]], Mapping[str, float]]
+) -> Portrait:
+    times = used([before["key"] for before in alike if "key" in before])
+    return max(alike, key=lambda b: max(float(b.get("at", 0)), times.get(b.get("key", ""), 0)))
 
 
 def _nothing_new(before: Portrait) -> Reason:
@@ -167,13 +183,13 @@ def _unlike(before: Portrait, now: Portrait) -> bool:
     return shared * 2 < max(len(set(mine)), len(set(other)))
 
 
-def _distance(before: Portrait, now: Portrait) -> tuple[int, int, int, float]:
-    """Order earlier portraits: the likest first, among equals the newest."""
+def _distance(before: Portrait, now: Portrait) -> tuple[int, int, int]:
+    """Order earlier portraits: the likest first."""
     old = before["command"]
     command = sum(1 for name, value in now["command"].items() if old.get(name) != value)
     environment = len(set(before["environment"].items()) ^ set(now["environment"].items()))
     places = len(before["mounts"].keys() ^ now["mounts"].keys())
-    return command, environment + places, _changed(before, now), -float(before.get("at", 0))
+    return command, environment + places, _changed(before, now)
 
 
 def _changed(before: Portrait, now: Portrait) -> int:

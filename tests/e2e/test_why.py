@@ -49,6 +49,20 @@ async def test_a_file_that_changed_came_or_went_is_named(told):
     assert moved == [("first run", "")]
 
 
+async def test_what_was_answered_from_the_store_is_as_recent_as_what_ran(told):
+    async def run(a, b):
+        (told.source / "a.txt").write_text(a)
+        (told.source / "b.txt").write_text(b)
+        return await told()
+
+    await run("1", "1")
+    await run("2", "2")
+    assert await run("1", "1") == []
+    assert await run("1", "2") == [("file", "/src/b.txt")]
+    assert await run("2", "2") == []
+    assert await run("2", "3") == [("file", "/src/b.txt")]
+
+
 async def test_a_variable_and_a_working_directory_are_named(told):
     await told()
     assert await told(lambda box: box.with_env_variable("A", "1")) == [("environment", "A")]

@@ -125,6 +125,19 @@ def test_the_likest_command_is_compared_with():
     assert [kind for kind, *_ in found] == ["file"]
 
 
+def test_of_commands_that_are_equally_like_the_one_used_last_is_compared_with():
+    now = drawn(source=tree(a_go="1", b_go="9"))
+    one = drawn() | {"at": 1.0, "key": "one"}
+    two = drawn(source=tree(a_go="8", b_go="9")) | {"at": 2.0, "key": "two"}
+
+    def named(**used):
+        return [r.what for r in reasons(now, [one, two], used=lambda keys: used)]
+
+    assert named() == ["/src/a.go"]
+    assert named(one=3.0) == ["/src/b.go"]
+    assert named(one=3.0, two=4.0) == ["/src/a.go"]
+
+
 def test_what_does_not_differ_failed_or_was_evicted():
     assert why(drawn(), drawn() | {"failed": True})[0][0] == "failed"
     assert why(drawn(), drawn())[0][0] == "evicted"

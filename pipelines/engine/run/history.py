@@ -5,7 +5,7 @@ command never waits for it before it starts. Without a listener nothing is expla
 """
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ from anyio import to_thread
 from pipelines.engine.digest import Digest
 from pipelines.engine.errors import ExecFailed
 from pipelines.engine.events import Events
-from pipelines.engine.op import CacheMount, CacheVolume, Exec
+from pipelines.engine.op import CacheMount, CacheVolume, Exec, key
 from pipelines.engine.reasons import Portrait, family, portrait, reasons
-from pipelines.engine.result import Ran, Result
+from pipelines.engine.result import Ran, Result, content
 
 __all__ = ["History", "Kept"]
 
@@ -36,11 +36,15 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Explains commands. `exists` tells whether a cache volume is there already."""
+    """Explains commands.
+
+    `exists` tells whether a cache volume is there already, `used` when results were used last.
+    """
 
     kept: Kept
     events: Events
     exists: Callable[[CacheVolume], bool]
+    used: Callable[[Sequence[str]], Mapping[str, float]]
     alone: threading.Lock = field(default_factory=threading.Lock)
 
     async def told(
@@ -72,11 +76,12 @@ class History:
         self.events.why(op, found)
 
     def _reasons(self, op: Exec, inputs: Sequence[Result], lost: list[str]) -> list[dict[str, str]]:
-        found = reasons(portrait(op, inputs), self.kept.of(family(op)), lost)
+        found = reasons(portrait(op, inputs), self.kept.of(family(op)), lost, self.used)
         return [reason.fields() for reason in found]
 
     def _keep(self, op: Exec, inputs: Sequence[Result], failed: bool) -> None:
-        drawn = portrait(op, inputs) | ({"failed": True} if failed else {})
+        contents = key(op, [content(r, e.output) for r, e in zip(inputs, op.inputs, strict=True)])
+        drawn = portrait(op, inputs) | ({"failed": True} if failed else {"key": str(contents)})
         name = family(op)
         with self.alone:  # the cells of a matrix are one family
             self.kept.put(name, drawn, self.kept.of(name))

@@ -74,4 +74,4 @@ def _with(row: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drawing(portrait: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in portrait.items() if name not in {"at", "failed"}}
+    return {name: value for name, value in portrait.items() if name not in {"at", "failed", "key"}}

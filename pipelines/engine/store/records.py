@@ -153,6 +153,20 @@ class Records:
                 continue
             yield Row(Digest(key), layers, blobs, tree, made, used, note, seconds)
 
+    def last_used(self, keys: Sequence[str]) -> dict[str, float]:
+        """Tell when results were used last, by whatever key; those that are gone are left out.
+
+        One result is put under several keys at one time.
+        """
+        self.flush()
+        found = self._query(
+            "SELECT one.key, MAX(other.used) FROM records one JOIN records other "
+            "ON other.made = one.made WHERE one.key IN (SELECT value FROM json_each(?)) "
+            "GROUP BY one.key",
+            [json.dumps([*keys])],
+        )
+        return {str(key): float(used) for key, used in found}
+
     def integrity(self) -> str:
         """Ask sqlite whether the database is whole: "ok", or what is wrong."""
         found = self._query("PRAGMA integrity_check(1)")

@@ -166,7 +166,7 @@ def assemble(
         layout.stat,
         files.origin,
         world,
-        History(travel.portraits if travel else Portraits(layout.root), events, volumes.has),
+        _history(layout, travel, events, volumes, records),
         travel,
     )
     if travel is not None:
@@ -177,6 +177,13 @@ def assemble(
         layout, blobs, files, records, locks, volumes, snapshots, images, lock, registries,
         resolver, run, seeds, outgoing, world, links, travel,
     )  # fmt: skip
+
+
+def _history(
+    layout: Layout, travel: "Travel | None", events: Events, volumes: Volumes, records: Records
+) -> History:
+    kept = travel.portraits if travel else Portraits(layout.root)
+    return History(kept, events, volumes.has, records.last_used)
 
 
 def _travelling(  # noqa: PLR0917 - the parts of the store

@@ -85,6 +85,16 @@ def test_what_was_forgotten_is_a_miss(records):
     assert records.get(OTHER) == Snapshot()
 
 
+def test_a_use_by_one_key_counts_for_the_others_of_a_result(records):
+    records.put([KEY, OTHER], Snapshot((A,)))
+    made = records.last_used([KEY])[KEY]
+    time.sleep(0.01)
+    records.get(OTHER)
+    assert records.last_used([KEY, "gone"]) == {KEY: records.last_used([OTHER])[OTHER]}
+    assert records.last_used([KEY])[KEY] > made
+    assert records.last_used([]) == {}
+
+
 def test_a_use_makes_a_record_younger(records):
     records.put([KEY], Snapshot())
     made = next(records.rows()).used
