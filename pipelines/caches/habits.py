@@ -70,6 +70,7 @@ _MARKS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("go-mod", (b"cache", b"cache/download")),
     ("ccache", (b"0", b"ccache.conf")),
     ("ccache", (b"0", b"f", b"CACHEDIR.TAG")),
+    ("ccache", (b"0", b"f", b"tmp")),
     ("cargo-registry", (b"index", b"cache", b"src")),
     ("cargo-target", (b".rustc_info.json",)),
     ("gradle", (b"caches", b"wrapper")),
