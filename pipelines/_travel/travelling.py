@@ -30,6 +30,9 @@ from pipelines.caches.volumes import head_of, kind_of
 __all__ = ["Travelling"]
 
 SLACK = 2.0
+# A restored tree is written to an image, sent, and unpacked by the engine: of a Go build cache of
+# 207 MB in 2987 files, that took 3.7 times as long as restoring it.
+EFFORT = 5.0
 REFRESH = 3 * 86400.0  # an unchanged volume is published again before its head expires
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
 
@@ -128,7 +131,7 @@ class Travelling:
         try:
             came = await bring(
                 backend, head, tree, self._settings, self._noted.link,
-                exact=os.geteuid() == 0,
+                exact=os.geteuid() == 0, effort=EFFORT,
             )  # fmt: skip
             if came.found is None or came.got is None:
                 self._noted.note(name, came.did, seconds=came.seconds, why=came.why)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.caches.backend import Backend
@@ -37,10 +37,12 @@ async def bring(
     *,
     exact: bool = False,
     aging: bool = False,
+    effort: float = 1.0,
 ) -> Brought:
     """Restore the newest generation of a volume into an empty directory, if that is worth it.
 
     `link` tells what is known of the way to the backend. With `exact`, owners come back too.
+    `effort` says how much longer than a restore it takes until the volume is there.
 
     Raises:
         Unusable: the backend does not answer, or what it has does not come whole.
@@ -52,7 +54,9 @@ async def bring(
     try:
         async with backend.turns:
             offer = await backend.offer(found, exact=exact)
-            decision = decide(settings.mode, offer, link(), settings.budget)
+            content, files = int(offer.content * effort), int(offer.files * effort)
+            heavier = replace(offer, content=content, files=files)
+            decision = decide(settings.mode, heavier, link(), settings.budget)
             if not decision.restore:
                 return Brought("skipped", found, why=decision.why)
             got = await _watched(backend, found, into, settings, offer, exact=exact, aging=aging)

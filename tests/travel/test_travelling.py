@@ -10,6 +10,7 @@ import anyio
 import pytest
 from graphql import parse
 
+from pipelines._spans import listener, recorded
 from pipelines._travel.opening import travelling
 from pipelines.caches.settings import Settings
 from tests.caches.trees import describe
@@ -263,3 +264,14 @@ async def test_an_engine_that_has_lost_a_volume_is_seeded_again(machine, tmp_pat
     async with machine("mine", engine=engine) as run:
         await run.sh("npm", "cat a b")
     assert run.told("restored") == ["volume npm"]
+
+
+async def test_whoever_records_the_run_hears_of_caches():
+    class Recorder:
+        def listen(self, event):
+            raise NotImplementedError
+
+    recorder = Recorder()
+    with recorded(recorder):
+        assert listener() == recorder.listen
+    assert listener() is None
