@@ -16,7 +16,7 @@ from graphql.language import ArgumentNode, NameNode
 from pipelines._travel.wire import Mount, before, chained, remounted
 from pipelines.caches.listing import SCRIPT
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "said"]
 
 VOLUME, OUT, LISTING, PATHS = (
     f"/.pipelines-travel/{name}" for name in ("volume", "out", "listing", "paths")
@@ -78,6 +78,22 @@ class Asking:
 
     async def _ask(self, *parts: FieldNode) -> Any:
         return _innermost(await self._send(chained(parts)))
+
+
+def said(exc: Exception) -> str:
+    """Give an error in words: what the engine's answer has, without its form."""
+    try:
+        (first, *_) = exc.errors  # type: ignore[attr-defined]
+        more = first.get("extensions") or {}
+        text = str(first["message"]).partition(" [traceparent")[0]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return str(exc) or type(exc).__name__
+    if more.get("_type") != "EXEC_ERROR":
+        return text
+    return (
+        f"the command that lists or copies it failed: {more.get('stderr') or text}; the image that "
+        "mounts the volume needs sh, find, stat, cp and xargs"
+    )
 
 
 def _box(root: str) -> tuple[FieldNode, ...]:

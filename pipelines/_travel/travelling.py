@@ -15,7 +15,7 @@ from anyio import to_thread
 from graphql import DocumentNode
 
 from pipelines._travel import wire
-from pipelines._travel.asking import Asking
+from pipelines._travel.asking import Asking, said
 from pipelines._travel.noted import Noted
 from pipelines._travel.standing import MET, Standing
 from pipelines.caches import layers, listing
@@ -292,7 +292,7 @@ class Travelling:
         try:
             yield
         except Exception as exc:  # noqa: BLE001 - a cache never changes what a run says
-            text = f"{cache}: {str(exc) or type(exc).__name__}" if cache else str(exc)
+            text = f"{cache}: {said(exc)}" if cache else said(exc)
             self._noted.note(cache, "failed", why=text)
             self._noted.warn(text)
 
