@@ -8,7 +8,8 @@ on each backend, fresh machines run it unchanged and with an edited file. The ta
 those of our ledger, and the length of the tarball. What is sent is told in two parts: volumes are
 what the tarball has too; results (executables, layers, records) are what it has not.
 
-The cold machine saves into a directory; buckets and registries get a copy of it, object by object.
+The cold machine saves into a directory; every backend gets a copy of it, object by object, so that
+what one has of an edit no other has.
 """
 
 import argparse
@@ -166,9 +167,8 @@ def _measured(subject: Subject, kinds: Sequence[str], place: Path) -> Iterator[M
     yield first.run(home, "cold")
     for kind in kinds:
         with ExitStack() as stack:
-            backend = home if kind == "directory" else stack.enter_context(_served(kind, place))
-            if backend is not home:
-                anyio.run(_copied, home, backend)
+            backend = stack.enter_context(_served(kind, place))
+            anyio.run(_copied, home, backend)
             yield Machine(subject, place / f"{kind}-same").run(backend, "fresh, unchanged")
             edited = Machine(subject, place / f"{kind}-edited")
             edited.edit()
@@ -214,6 +214,9 @@ def _served(kind: str, place: Path) -> Iterator[Backend]:
     """Run a server of S3 (moto) or a registry (Debian's docker-registry) on loopback."""
     import importlib
 
+    if kind == "directory":
+        yield Backend(kind, str(place / "shared-copy"))
+        return
     if kind == "s3":
         servers = importlib.import_module("tests.caches.transports.servers")
         with servers.bucket() as bucket:

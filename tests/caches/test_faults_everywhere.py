@@ -40,6 +40,7 @@ KEY = "volume/ab/go-build"
 OLD = {"kept": b"old" * 50_000}
 NEW = {"kept": b"old" * 50_000, "more": b"new" * 50_000}
 BUDGET = 1.5
+MOST = 60  # requests of a run, and more
 SLACK = 6.0  # for a machine that does other things: what is held is that nothing hangs
 
 
@@ -132,7 +133,7 @@ async def look(backend, root):
 
 
 async def once(place, root, at, fault, *, dead=False):
-    """A run with one fault; give whether the fault was met."""
+    """A run with one fault; give whether it was met, or might have been on a faster machine."""
     backend, opened, state = place
     state.arm(-1, "")
     await prepare(backend, root)
@@ -141,7 +142,7 @@ async def once(place, root, at, fault, *, dead=False):
     began = time.monotonic()
     restored, published = await run(transport, root, Budget(BUDGET))
     took = time.monotonic() - began
-    met = state.count > at
+    met = state.count > at or not published
     state.arm(-1, "")
     with anyio.move_on_after(2):
         await transport.aclose()
@@ -157,11 +158,11 @@ async def test_a_fault_at_any_request_is_a_miss_in_time(place, tmp_path):
     faults = DIRECTORY_FAULTS if place[0].kind == "directory" else HTTP_FAULTS
     every = os.environ.get("PIPELINES_TEST_FAULTS") == "all"
     at, met = 0, True
-    while met:
+    while met and at < MOST:
         for fault in faults if every else [faults[at % len(faults)]]:
             met = await once(place, tmp_path / f"{at}-{fault}", at, fault)
         at += 1 if every else 2
-    assert at > 8
+    assert 8 < at < MOST
 
 
 async def test_a_backend_that_dies_costs_no_more_than_the_budget(place, tmp_path):
