@@ -3,7 +3,8 @@
 Each round gets a new build cache with the standard library and what other modules provide, nothing
 of the project itself, and a new copy of the source: so every package of the project is compiled,
 vetted and linked anew, every test is run (`-count=1`), and no result of an earlier round can be
-seen. The prepared cache is made once. Of its files those named for their content are linked, which
+seen. Only of a state that it has judged, the same in every file and option, it says again what it
+found. The prepared cache is made once. Of its files those named for their content are linked, which
 Go never writes other bytes into; the index, which it may, is copied.
 """
 
@@ -87,7 +88,25 @@ class Referee:
         return sorted({*found, "embed", "os", "testing"})
 
     def judge(self, state: State) -> tuple[Outcome, dict[str, frozenset[str]]]:
-        """Test and build a state with nothing known of it; give what Go says each target reads."""
+        """Test and build a state with nothing known of it; give what Go says each target reads.
+
+        Of a state that it has judged, file by file and option by option, it says the same again.
+        """
+        kept = self.place / "judged" / f"{state.digest}.json"
+        if kept.exists():
+            said = json.loads(kept.read_text())
+            read = {target: frozenset(paths) for target, paths in said["read"].items()}
+            return Outcome(said["verdicts"], said["binaries"], said=said["said"]), read
+        outcome, read = self._judge(state)
+        said = {"verdicts": outcome.verdicts, "binaries": outcome.binaries, "said": outcome.said}
+        said["read"] = {target: sorted(paths) for target, paths in read.items()}
+        kept.parent.mkdir(exist_ok=True)
+        draft = kept.with_suffix(".draft")
+        draft.write_text(json.dumps(said))
+        draft.replace(kept)
+        return outcome, read
+
+    def _judge(self, state: State) -> tuple[Outcome, dict[str, frozenset[str]]]:
         here = self.place / f"round-{uuid.uuid4().hex[:8]}"
         try:
             write(here / "source", state.tree)

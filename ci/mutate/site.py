@@ -1,5 +1,6 @@
 """Where a mutation works: a draft of a tree, and chance."""
 
+import hashlib
 import posixpath
 import random
 import re
@@ -33,6 +34,12 @@ class State:
 
     tree: Tree
     options: Options = Options()
+
+    @property
+    def digest(self) -> str:
+        """Name the state by every file and option."""
+        files = [f"{path}\0{node.digest}" for path, node in sorted(self.tree.items())]
+        return hashlib.sha256("\n".join([str(self.options), *files]).encode()).hexdigest()
 
 
 @dataclass(slots=True)

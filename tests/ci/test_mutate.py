@@ -78,6 +78,16 @@ def test_a_directory_is_brought_from_one_tree_to_another(tmp_path):
     assert os.stat(tmp_path / "README.md").st_mtime_ns == untouched
 
 
+def test_a_state_is_named_by_every_file_and_option():
+    named = {
+        State(tree, options).digest
+        for tree in (TREE, {**TREE, "README.md": Node(b"")}, {**TREE, "x": Node(b"", 0o755)})
+        for options in (Options(), Options(tags="x"), Options(private="x"))
+    }
+    assert len(named) == 9
+    assert State(dict(reversed(TREE.items()))).digest == State(TREE).digest
+
+
 def test_an_edit_can_leave_times_as_they_were(tmp_path):
     write(tmp_path, TREE)
     os.utime(tmp_path / "README.md", (1, 1))
