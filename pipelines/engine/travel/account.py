@@ -33,6 +33,7 @@ class Account:
         self._shares = Shares()
         self._results: dict[int, tuple[Result, float]] = {}
         self._volumes: dict[str, float] = {}
+        self._parts: dict[str, float] = {}  # the same, split among the volumes of a command
         self._entries: list[tuple[str, Did, dict[str, float | str]]] = []
 
     @property
@@ -50,8 +51,10 @@ class Account:
         if result is None:
             return
         self._results[id(result)] = (result, share)
-        for name in {identity(m.volume) for m in op.mounts if isinstance(m, CacheMount)}:
+        names = {identity(m.volume) for m in op.mounts if isinstance(m, CacheMount)}
+        for name in names:
             self._volumes[name] = self._volumes.get(name, 0.0) + share
+            self._parts[name] = self._parts.get(name, 0.0) + share / len(names)
 
     def share(self, result: Result) -> float | None:
         """Give the share of the command that has just made a result; once."""
@@ -73,9 +76,10 @@ class Account:
             self._entries.append((cache, did, fields))
 
     def restored(self, volume: str, meta: Mapping[str, str]) -> float:
-        """Give what a restored volume has saved."""
-        cold = worth({"cold": meta.get("cold", "")})
-        return max(0.0, cold - self.work(volume)) if cold is not None else 0.0
+        """Give what a restored volume has saved: its part, where commands mount several."""
+        cold, took = worth({"cold": meta.get("cold", "")}), self.work(volume)
+        part = self._parts[volume] / took if took else 1.0
+        return max(0.0, cold - took) * part if cold is not None else 0.0
 
     def close(self) -> None:
         """Write the ledger."""
