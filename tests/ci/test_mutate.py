@@ -176,7 +176,8 @@ def test_an_option_is_a_reason_where_it_was_changed():
 
 
 def test_files_that_changed_since_the_last_run_with_the_options_are_a_reason():
-    told = ran(FILE, {"kind": "root", "what": "the root filesystem"})
+    header = {"kind": "file", "what": "/pipelines/ignored/0.h"}
+    told = ran(FILE, header, {"kind": "root", "what": "the root filesystem"})
     since = (frozenset({"b.go"}), frozenset({"a.go", "c.go"}))
     back = Change(options=frozenset({"tags"}), since=(since, ()))
     assert not find(outcome(told), outcome(), back, NEW).wrong
