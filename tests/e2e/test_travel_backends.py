@@ -28,14 +28,14 @@ def servers(request, tmp_path_factory):
         yield servers
 
 
-async def build(root, backend, monkeypatch, name):
+async def build(root, backend, monkeypatch, name, budget="60s"):
     """Run a stage on a machine of this name; give its output and the session's events."""
     for variable, value in backend.environ.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("PIPELINES_CACHE_URL", backend.url)
     monkeypatch.setenv("PIPELINES_CACHE_PROJECT", "test")
     monkeypatch.setenv("PIPELINES_CACHE_MODE", "always")
-    monkeypatch.setenv("PIPELINES_CACHE_BUDGET", "3s")
+    monkeypatch.setenv("PIPELINES_CACHE_BUDGET", budget)
     source = root / name / "checkout"
     source.mkdir(parents=True)
     (source / "a.txt").write_text("a\n")
@@ -63,7 +63,7 @@ async def test_a_server_carries_results_and_its_faults_change_nothing(
         for at, fault in ((0, "hang"), (2, "garble")):
             state.arm(at, fault, dead=True)
             began = time.monotonic()
-            out, _ = await build(tmp_path, through, monkeypatch, f"{fault}-{at}")
+            out, _ = await build(tmp_path, through, monkeypatch, f"{fault}-{at}", "3s")
             assert out == first, fault
             assert state.count > at, fault
             assert time.monotonic() - began < 30, fault
