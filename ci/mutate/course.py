@@ -103,7 +103,7 @@ class Course:
         read: Mapping[str, frozenset[str]],
     ) -> dict[str, Any]:
         options = frozenset(differences(before.options, state.options))
-        since = self._since(state) if options else ((), ())
+        since = tuple(self._since(state)) if options else ()
         change = Change(changed(before.tree, state.tree), options, since)
         prints = fingerprints(read, state.tree, state.options)
         known = self._known()
@@ -155,16 +155,12 @@ class Course:
             os.utime(source / name, follow_symlinks=False)
         return source
 
-    def _since(self, state: State) -> tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]]:
-        """Give what changed since each earlier round with the options of tests, and of builds."""
-
-        def since(*unlike: str) -> tuple[frozenset[str], ...]:
-            alike = (
-                s for s in self.states if {*differences(s.options, state.options)} <= {*unlike}
-            )
-            return tuple(changed(earlier.tree, state.tree) for earlier in alike)
-
-        return since("stamp"), since()
+    def _since(self, state: State) -> Iterator[Change]:
+        """Give what differs from each earlier round with the same tags."""
+        for earlier in self.states:
+            options = frozenset(differences(earlier.options, state.options))
+            if "tags" not in options:
+                yield Change(changed(earlier.tree, state.tree), options)
 
     def _known(self) -> dict[str, set[str]]:
         """Give the inputs that were seen and came to something, by target."""

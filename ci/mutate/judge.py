@@ -17,14 +17,13 @@ _OPTIONS = {"tags": "-tags", "stamp": "-ldflags", "private": "GOPRIVATE"}
 class Change:
     """What a mutation changed: files, and options by name.
 
-    `since` are the files that differ from earlier rounds with the options of this one, of each
-    round by itself, as (options that tests have, those of builds, too). It is for rounds that
-    change options: had no file changed since the last run with them, nothing would run.
+    `since` gives the same of every earlier round, compared with this one. It is for rounds that
+    change options: had nothing changed since the last run with them, nothing would run.
     """
 
     files: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
-    since: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
+    since: tuple["Change", ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,17 +99,34 @@ def _wrong(each: Exec, ours: Outcome, change: Change) -> str:
 
 
 def _since(each: Exec, change: Change) -> bool:
-    """Tell whether the reasons are what changed since an earlier run with these options.
+    """Tell whether the reasons are what changed since an earlier run of the command.
 
-    Every file that is named has to differ from one and the same earlier round, and nothing else
-    than files and what they lead to (the root below them) may be named.
+    It has to be one and the same earlier round: every file whose content is said to have changed
+    differs from it, one that is named does at least, and GOPRIVATE is named if it differs. A file
+    may be new to the command, or gone, without a change of its own: another one named it.
     """
-    paths = {reason.get("what", "") for reason in each.reasons if reason["kind"] == "file"}
-    # The header by which Go sees files for other targets (`go._overlay`) changes with them.
-    named = {at.removeprefix("/src/") for at in paths if not at.startswith("/pipelines/ignored/")}
-    others = {reason["kind"] for reason in each.reasons} - {"file", "root"}
-    earlier = change.since[0 if each.target == "test" else 1]
-    return bool(named) and not others and any(named <= files for files in earlier)
+    if {reason["kind"] for reason in each.reasons} - {"file", "root", "environment"}:
+        return False
+    files = [reason for reason in each.reasons if reason["kind"] == "file"]
+    changed = {_path(reason) for reason in files if reason.get("before") and reason.get("after")}
+    named = {_path(reason) for reason in files}
+    variables = {r.get("what") for r in each.reasons if r["kind"] == "environment"}
+    may_differ = {"private"} | ({"stamp"} if each.target == "test" else set())
+    return any(
+        earlier.options <= may_differ
+        and variables == ({"GOPRIVATE"} if "private" in earlier.options else set())
+        and changed <= earlier.files | {_HEADER}
+        and (named & earlier.files or variables)
+        for earlier in change.since
+    )
+
+
+_HEADER = "the header by which Go sees files for other targets (`go._overlay`)"
+
+
+def _path(reason: Mapping[str, str]) -> str:
+    path = reason.get("what", "")
+    return _HEADER if path.startswith("/pipelines/ignored/") else path.removeprefix("/src/")
 
 
 def _judged(reason: Mapping[str, str], ours: Outcome, change: Change, target: str) -> bool:

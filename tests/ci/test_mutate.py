@@ -175,18 +175,42 @@ def test_an_option_is_a_reason_where_it_was_changed():
     assert not find(outcome(told), outcome(), Change(options=frozenset({"private"})), NEW).wrong
 
 
-def test_files_that_changed_since_the_last_run_with_the_options_are_a_reason():
-    header = {"kind": "file", "what": "/pipelines/ignored/0.h"}
-    told = ran(FILE, header, {"kind": "root", "what": "the root filesystem"})
-    since = (frozenset({"b.go"}), frozenset({"a.go", "c.go"}))
-    back = Change(options=frozenset({"tags"}), since=(since, ()))
-    assert not find(outcome(told), outcome(), back, NEW).wrong
-    # A build has other options; and of no earlier round do both files differ.
-    assert find(outcome(ran(FILE, target="linux/amd64 .")), outcome(), back, NEW).wrong
-    both = ran(FILE, {"kind": "file", "what": "/src/b.go"})
-    assert find(outcome(both), outcome(), back, NEW).wrong
-    other = ran(FILE, {"kind": "evicted"})
-    assert find(outcome(other), outcome(), back, NEW).wrong
+HEADER = {"kind": "file", "what": "/pipelines/ignored/0.h", "before": "1", "after": "2"}
+ROOT = {"kind": "root", "what": "the root filesystem"}
+PRIVATE = {"kind": "environment", "what": "GOPRIVATE"}
+
+
+def edited(name):
+    return {"kind": "file", "what": f"/src/{name}", "before": "1", "after": "2"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "target", "right"),
+    [
+        ([edited("a.go"), HEADER, ROOT], "test", True),
+        # A build has the stamp in its command; of no earlier round do both files differ.
+        ([edited("a.go")], "linux/amd64 .", False),
+        ([edited("a.go"), edited("b.go")], "test", False),
+        # Another file came with one that changed; alone it would be no reason.
+        ([edited("a.go"), {"kind": "file", "what": "/src/LICENSE", "after": "1"}], "test", True),
+        ([{"kind": "file", "what": "/src/LICENSE", "after": "1"}], "test", False),
+        ([edited("a.go"), {"kind": "evicted"}], "test", False),
+        ([edited("d.go"), PRIVATE], "linux/amd64 .", True),
+        ([edited("d.go")], "linux/amd64 .", False),
+        ([edited("b.go"), PRIVATE], "linux/amd64 .", False),
+        ([HEADER], "test", False),
+    ],
+)
+def test_what_changed_since_an_earlier_run_with_the_options_is_a_reason(reasons, target, right):
+    earlier = (
+        Change(frozenset({"b.go"})),
+        Change(frozenset({"a.go", "c.go"}), frozenset({"stamp"})),
+        Change(frozenset({"d.go"}), frozenset({"private"})),
+    )
+    back = Change(options=frozenset({"tags"}), since=earlier)
+    assert (
+        bool(find(outcome(ran(*reasons, target=target)), outcome(), back, NEW).wrong) is not right
+    )
 
 
 def packages(test="failed", **found):
