@@ -3,8 +3,8 @@
 .PHONY: help demo test lint types docs wheel bench locks clean
 
 PY := .venv/bin/python
-# Tests run in as many processes as there are cores; a file's tests in one of them.
-SPREAD := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Tests run in as many processes as there are cores; a file's tests in one (tests/conftest.py).
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,7 +27,7 @@ settings.load_profile("steady")
 
 GATED = ("sandbox", "e2e")
 ROOMS = ("sandbox", "e2e", "parity", "slow")
-SHARED = ("go_store",)  # fixtures that are made once for many files
+GO = "tests/e2e/test_go"  # the files that begin so
 PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 5.0  # seconds that processes which were killed may take to be gone
 
@@ -36,22 +37,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="embedded", choices=("embedded", "dagger"))
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones.
-
-    Where several processes run them (`--dist loadgroup`), a file's tests stay in one of them, and
-    so do all that share a store.
-    """
+    """Run the fast tests first, then those in the sandbox, then end to end, then the slow ones."""
 
     def room(item: pytest.Item) -> int:
         marks = [name for name in ROOMS if item.get_closest_marker(name)]
         return max((ROOMS.index(name) + 1 for name in marks), default=0)
 
     items.sort(key=room)
-    for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group((shared or [item.location[0]])[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process, and those of all files that share the store of Go."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "go" if file.startswith(GO) else file
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
