@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ci.bench.worth import PROJECTS, cells, simulate
+from pipelines.caches.watch import SOONEST
 
 ALLOWED = 1.05
 
@@ -31,4 +32,5 @@ def test_the_policy_holds_where_the_work_is_short(project, times, bandwidth):
         simulate(work, bandwidth, 0.01, "hit", mode) for mode in ("auto", "always", "never")
     )
     probe = 2 * 0.01 + (work.manifest + 600) / bandwidth  # what it costs to know anything
-    assert auto <= ALLOWED * min(always, never) + probe + 0.2
+    # Before `SOONEST`, a slow link can not be told from a slow start.
+    assert auto <= ALLOWED * min(always, never) + probe + SOONEST
