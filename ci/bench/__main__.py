@@ -129,7 +129,8 @@ def _project(
     contestants: list[Contestant] = [ours, host]
     contestants += [Pipelines("dagger", engine) for engine in engines[1:]]
     testers: list[Tester] = [ours, host]
-    peer = goreleaser(host, scratch, install=install)
+    # With the host's build cache, whoever comes second would only link.
+    peer = goreleaser(Host(own / "goreleaser"), scratch, install=install)
     if isinstance(peer, str):
         report.skip(f"{name}: GoReleaser", peer)
     else:
