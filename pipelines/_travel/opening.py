@@ -18,6 +18,7 @@ import anyio
 from anyio import to_thread
 
 from pipelines._errors import UsageError
+from pipelines._processes import alive
 from pipelines._travel.standing import Standing
 
 if TYPE_CHECKING:
@@ -131,17 +132,9 @@ def _room(store: Path) -> Path:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for old in home.iterdir():
         pid = old.name.partition("-")[0]
-        if not (pid.isdigit() and _runs(int(pid))):
+        if not (pid.isdigit() and alive(int(pid))):
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home)).resolve()
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as exc:
-        return isinstance(exc, PermissionError)
-    return True
 
 
 def _said(event: dict[str, Any]) -> None:

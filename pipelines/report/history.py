@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipelines._processes import alive
 from pipelines.report.run import StageRow
 
 __all__ = ["load", "save"]
@@ -48,23 +49,13 @@ def load(cache: Path, directory: Path) -> list[dict[str, Any]] | None:
         if document["v"] != _FORMAT:
             return None
         stages: list[dict[str, Any]] = document["stages"]
-        if (pid := document.get("pid")) and not _alive(pid):
+        if (pid := document.get("pid")) and not alive(pid):
             for stage in stages:
                 if stage["result"] == RUNNING:
                     stage["result"] = KILLED
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return stages
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _stage(row: StageRow, now: float) -> dict[str, Any]:
