@@ -8,11 +8,13 @@ first query:
 2. `dagger.provisioning` and `dagger.mod` are for programs that start Dagger's own engine and for
    module runtimes. The SDK treats both as optional (it suppresses `ModuleNotFoundError`), so they
    are hidden during the import; afterwards the package loads them when one of their names is asked
-   for. `dagger.telemetry`, which drags in the OpenTelemetry SDK, is loaded on first use.
+   for. The command line of httpx is hidden too, and stays away. `dagger.telemetry`, which drags in
+   the OpenTelemetry SDK, is loaded on first use.
 3. The garbage collector scans the hundreds of thousands of objects that an import creates.
 
-And one thing makes every call slow: the SDK makes a converter of JSON for each step of a chain, of
-which all but the last are never used for more than their arguments. These share one.
+Two more are put right for later. The first connection would read every certificate authority of
+this machine, to speak plain HTTP on loopback. And the SDK makes a converter of JSON for each step
+of a chain, of which all but the last are never used for more than their arguments: these share one.
 
 Everything is put back afterwards. If the SDK or beartype look different from what is expected here,
 the plain import is used: slower, never wrong.
@@ -31,6 +33,7 @@ from typing import Any
 __all__ = ["import_dagger", "import_transport"]
 
 _OPTIONAL = ("dagger.provisioning", "dagger.mod")
+_COMMAND = "httpx._main"  # httpx's own command line, and with it rich, click and pygments
 _DEFERRED = "dagger.telemetry"
 
 
@@ -66,12 +69,14 @@ def _import_quickly() -> types.ModuleType:
     real = beartype.beartype
     beartype.beartype = _postponing(real, beartype_object)
     try:
-        with _hidden(_OPTIONAL), _lazily_loaded(_DEFERRED):
+        with _hidden((*_OPTIONAL, _COMMAND)), _lazily_loaded(_DEFERRED):
             module = importlib.import_module("dagger")
     finally:
         beartype.beartype = real
     core: Any = sys.modules["dagger.client._core"]
     core.make_converter = functools.partial(_Converter, core.make_converter)
+    session: Any = sys.modules["dagger.client._session"]
+    session.TelemetryTransport = functools.partial(session.TelemetryTransport, verify=False)
     module.__dict__["__getattr__"] = functools.partial(_optional_name, module)
     return module
 

@@ -96,3 +96,20 @@ one._ctx.converter.structure([{"name": "a", "value": "b"}], list[dagger.EnvVaria
 print(made[-1] is one._ctx)
 """
     assert said(program) == "[None] ANY x True"
+
+
+def test_what_only_a_command_line_of_others_needs_is_not_loaded():
+    program = "import httpx; print(*({'rich', 'click', 'pygments'} & {*sys.modules}), httpx.get)"
+    assert said(program).startswith("<function get")
+
+
+def test_the_connection_to_loopback_reads_no_certificate_authorities():
+    program = """
+import ssl
+def refuse(*_, **__):
+    raise AssertionError("authorities were read")
+ssl.SSLContext.load_verify_locations = refuse
+from dagger.client._session import ClientSession, ConnectParams
+print(type(ClientSession(ConnectParams(port=1, session_token="x"))).__name__)
+"""
+    assert said(program) == "ClientSession"
