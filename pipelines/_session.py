@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pipelines._errors import EngineUnavailable, UsageError
+from pipelines._processes import ended
 from pipelines._trust import Trust
 
 if TYPE_CHECKING:
@@ -166,8 +167,7 @@ class Session:
             self.process.stdin.close()
         began = time.monotonic()
         while (left := began + grace + self._saving - time.monotonic()) > 0:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(min(left, _LOOK_SECONDS if self._saving else grace))
+            if ended(self.process, min(left, _LOOK_SECONDS if self._saving else grace)):
                 break
         else:
             self.kill()
