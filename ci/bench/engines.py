@@ -10,6 +10,8 @@ __all__ = ["Engine", "dagger", "embedded"]
 
 RUNNER = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 CLI = "_EXPERIMENTAL_DAGGER_CLI_BIN"
+# An installed package has its bytecode; from an editable one Python keeps it at the first run.
+_UNSET = {RUNNER, CLI, "DAGGER_SESSION_PORT", "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Engine:
 
 def embedded(store: Path) -> Engine:
     """Return ours, with its store in the bench's own directory."""
-    env = {k: v for k, v in os.environ.items() if k not in {RUNNER, CLI, "DAGGER_SESSION_PORT"}}
+    env = {k: v for k, v in os.environ.items() if k not in _UNSET}
     env |= {CLI: command(), "XDG_CACHE_HOME": str(store), "DAGGER_NO_NAG": "1"}
     return Engine("embedded", env | _python_path())
 
