@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from pipelines._choose import choose
 from pipelines._errors import EngineUnavailable, UsageError
-from pipelines._memo import remembering
+from pipelines._memo import Notes, remembering
 from pipelines._session import Address, Session, caches
 from pipelines._spans import listener
 from pipelines._trust import Trust, trusting
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "connect"]
 
 Engine = Literal["auto", "embedded", "dagger"]
+
+_INPUTS = 500  # input sets of Go's targets: 5 KB each
 
 
 @asynccontextmanager
@@ -67,8 +69,22 @@ async def connect(
     else:
         opened = _existing() if who == "session" else _provisioned(workdir)
     async with opened as client, _travelling(who, workdir):
-        with remembering(), trusting(session.cache if session else None):
+        with remembering(_notes(session)), trusting(session.cache if session else None):
             yield client
+
+
+def _notes(session: Session | None) -> Notes | None:
+    """Find where what was worked out of contents is noted: beside the embedded engine's store.
+
+    With another engine there is nothing to note, since what it answers is its version's matter; nor
+    is there where nothing that is cached counts.
+    """
+    if session is None or session.cache != "use":
+        return None
+    from pipelines.engine.store.layout import default_root
+    from pipelines.engine.store.notes import Notes as Documents
+
+    return Documents(default_root(os.environ) / "inputs", _INPUTS)
 
 
 @asynccontextmanager

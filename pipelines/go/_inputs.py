@@ -1,24 +1,37 @@
 """Input sets: what a command of Go's can read, as a directory.
 
 A command whose source is its input set runs again when one of those files changes, and for no
-other reason. The set is taken anew in every run, from names and a few lines of the Go files
-(`_survey`, `_closure`); the content of the files decides, as everywhere.
+other reason. The set follows from names and a few lines of the Go files (`_survey`, `_closure`);
+the content of the files in it decides, as everywhere.
+
+What was worked out is noted, so that a run in which no name, no Go file and no manifest is new asks
+for two digests and is done. The name of a note holds all that the set follows from: the names of
+the source, the digest of the files that are searched, the arguments, and the code that looks.
 """
 
+import functools
+import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from pipelines._dagger import dagger
-from pipelines._memo import once
+from pipelines._memo import noted, noting, once
 from pipelines._platform import Platform
 from pipelines.go._closure import Inputs, closure, everything
 from pipelines.go._constraints import Tags
-from pipelines.go._survey import survey
+from pipelines.go._survey import FILES, MANIFESTS, names_of, survey
 
 __all__ = ["NOT_SOURCE", "WHOLE", "inputs", "narrowed", "whole_source"]
 
 WHOLE = Inputs(whole="no packages are named")
 
 NOT_SOURCE = [".git", "**/.git"]
+_DECIDING = (
+    "_closure.py", "_constraints.py", "_directives.py", "_inputs.py", "_survey.py",
+    "../engine/run/searching.py", "../engine/sources/gitignore.py", "../engine/text/search.py",
+)  # fmt: skip
 # Flags that make Go read files that nothing in the source names, or choose other ones.
 _ELSEWHERE = (
     "-C", "-args", "-asan", "-asmflags", "-compiler", "-coverpkg", "-exec", "-gccgoflags",
@@ -46,18 +59,62 @@ async def inputs(
     """
     if "**" in more and not tests:
         return Inputs(whole="it was asked for")
-    try:
-        found = await survey(await once(source, "go whole source", lambda: whole_source(source)))
-    except dagger.QueryError as exc:
-        why = f"this engine can not search the source: {exc}"
-        return everything(why, None, module, tests=tests)
+    known = Tags.of(platform, version, cgo=cgo, race=race, chosen=tuple(tags))
+    why = _beyond(flags, more)
+    whole = await once(source, "go whole source", lambda: whole_source(source))
+
+    async def find() -> dict[str, Any]:
+        try:
+            found = await survey(whole)
+        except dagger.QueryError as exc:
+            failed = f"this engine can not search the source: {exc}"
+            return asdict(everything(failed, None, module, tests=tests))
+        if why:
+            return asdict(everything(why, found, module, tests=tests))
+        return asdict(closure(found, known, packages or (".",), module=module, tests=tests))
+
+    if not noting():
+        return _inputs(await find())
+    about = [await once(whole, "go fingerprint", lambda: _fingerprint(whole)), _code(), why]
+    about += [_spelled(known), *(packages or (".",)), "in", module, str(tests)]
+    return _inputs(await noted(hashlib.sha256(repr(about).encode()).hexdigest(), find))
+
+
+def _beyond(flags: Sequence[str], more: Sequence[str]) -> str:
+    """Say why everything has to count, whatever the files say; "" if it need not."""
     if "**" in more:
-        return everything("it was asked for", found, module, tests=tests)
+        return "it was asked for"
     for flag in flags:
         if flag.replace("--", "-", 1).startswith(_ELSEWHERE):
-            return everything(f"the flag {flag} may name files", found, module, tests=tests)
-    known = Tags.of(platform, version, cgo=cgo, race=race, chosen=tuple(tags))
-    return closure(found, known, packages or (".",), module=module, tests=tests)
+            return f"the flag {flag} may name files"
+    return ""
+
+
+def _inputs(document: dict[str, Any]) -> Inputs:
+    paths, ignored = tuple(document["paths"]), tuple(document["ignored"])
+    return Inputs(paths, document["whole"], document["beyond"], ignored)
+
+
+async def _fingerprint(source: dagger.Directory) -> str:
+    """Digest what a survey follows from: every name, and the files that it looks into."""
+    names = "\0".join(await names_of(source))
+    searched = source.filter(include=[f"**/{name}" for name in (*FILES, *MANIFESTS)])
+    return f"{hashlib.sha256(names.encode()).hexdigest()} {await searched.digest()}"
+
+
+@functools.cache
+def _code() -> str:
+    """Digest the code that decides, here and in the engine that searches."""
+    here = Path(__file__).parent
+    looking = hashlib.sha256()
+    for name in _DECIDING:
+        looking.update((here / name).read_bytes())
+    return looking.hexdigest()
+
+
+def _spelled(tags: Tags) -> str:
+    """Spell what is known of a target, in one way."""
+    return repr([tags.os, tags.arch, tags.release, tags.cgo, tags.race, sorted(tags.chosen)])
 
 
 async def narrowed(

@@ -15,7 +15,6 @@ from pipelines._errors import StageFailed
 from pipelines._matrix import gather
 from pipelines._memo import mark_forced
 from pipelines._spans import note
-from pipelines.go._junit import junit
 from pipelines.go._plan import Cell, Plan, planned, tell
 from pipelines.go._ready import ready
 from pipelines.go._results import Package, Results, Test
@@ -139,6 +138,8 @@ async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
         # Go writes packages as they end: sorted, equal coverage is an equal file.
         files = files.with_new_file(COVERAGE, profiles.write(profile))
         files = files.with_new_file("coverage.txt", profiles.summary(profile))
+    from pipelines.go._junit import junit
+
     files = files.with_new_file("junit.xml", junit(results))
     files = files.with_new_file("timings.json", recorded.write(_timings(plan, results)))
     _tell(results, profiles.percent(profile.blocks.values()) if profile else None)

@@ -25,8 +25,8 @@ NAMELESS = (
     r"^((no required module provides|cannot find module providing) package |malformed import path|"
     r"package \S+ is not in std\b)"
 )
-_LATE = re.compile(r"^panic: test timed out after (?P<limit>\S+)", re.MULTILINE)
-_LINE = re.compile(r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]")
+_LATE = r"(?m)^panic: test timed out after (?P<limit>\S+)"
+_LINE = r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _take(package: _Open, event: Mapping[str, Any]) -> None:
 def _early(found: _Open) -> str:
     """Say what ended a package before its tests did."""
     texts = [str(found.output), *(str(text) for _, _, text in found.tests.values())]
-    late = next((match for text in texts if (match := _LATE.search(text))), None)
+    late = next((match for text in texts if (match := re.search(_LATE, text))), None)
     return f"timed out after {late['limit']}" if late else ""
 
 
@@ -266,7 +266,7 @@ def _places(text: str, directory: str, module: str, root: str) -> Iterator[Place
     """Find the lines that say where: `x_test.go:12: message`; of traces, those of this module."""
     panic = re.search(r"^panic: .*$", text, re.MULTILINE)
     for line in text.splitlines():
-        found = _LINE.match(line)
+        found = re.match(_LINE, line)
         if found is None or found["file"] == "_testmain.go":
             continue
         file, rest = found["file"].removeprefix("/src/"), line[found.end() :].strip()

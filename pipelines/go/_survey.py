@@ -27,6 +27,7 @@ __all__ = [
     "Survey",
     "found_modules",
     "module_of",
+    "names_of",
     "pattern",
     "read",
     "survey",
@@ -114,6 +115,15 @@ async def survey(source: dagger.Directory) -> Survey:
     return await once(source, "go survey", lambda: _ask(source))
 
 
+async def names_of(source: dagger.Directory) -> list[str]:
+    """List every path in a source that is no directory, sorted; once a connection."""
+    return await once(source, "names", lambda: _names(source))
+
+
+async def _names(source: dagger.Directory) -> list[str]:
+    return sorted(name for name in await source.glob("**") if not name.endswith("/"))
+
+
 async def module_of(source: dagger.Directory, directory: str) -> str:
     """Read the import path of the module in a directory; "" if its go.mod does not say."""
     name = posixpath.normpath(posixpath.join(directory, "go.mod"))
@@ -128,8 +138,7 @@ async def module_of(source: dagger.Directory, directory: str) -> str:
 
 async def _ask(source: dagger.Directory) -> Survey:
     modules = found_modules(await _search(source, MANIFEST_LINES, MANIFESTS))
-    names = sorted(name for name in await source.glob("**") if not name.endswith("/"))
-    return read(names, modules, await _search(source, pattern(modules), FILES))
+    return read(await names_of(source), modules, await _search(source, pattern(modules), FILES))
 
 
 def pattern(modules: Iterable[str]) -> str:
@@ -150,8 +159,8 @@ async def _search(source: dagger.Directory, pattern: str, globs: tuple[str, ...]
     return lines
 
 
-_MODULE = re.compile(r'(?:module\s+)?"?([^\s"()]+)"?')
-_REPLACE = re.compile(r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)')
+_MODULE = r'(?:module\s+)?"?([^\s"()]+)"?'
+_REPLACE = r'(?:replace\s+)?"?([^\s"]+)"?(?:\s+v\S+)?\s*=>\s*"?(\.[^\s"]*)'
 
 
 def found_modules(lines: Iterable[Line]) -> dict[str, tuple[str, ...]]:
@@ -164,9 +173,9 @@ def found_modules(lines: Iterable[Line]) -> dict[str, tuple[str, ...]]:
     for line in lines:
         at = posixpath.dirname(line.path)
         text = line.text.partition("//")[0].strip()
-        if text.startswith("module") and (module := _MODULE.fullmatch(text)):
+        if text.startswith("module") and (module := re.fullmatch(_MODULE, text)):
             found.setdefault(module[1], {})[at or "."] = None
-        elif swap := _REPLACE.search(text):
+        elif swap := re.search(_REPLACE, text):
             place = posixpath.normpath(posixpath.join(at, swap[2]))
             found.setdefault(swap[1], {})[place] = None
     return {path: tuple(places) for path, places in found.items()}
@@ -198,21 +207,21 @@ def _file(path: str, lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
     together = "\n".join(texts)
     header = [line.text.rstrip() for line in lines[:clause]]
     return GoFile(
-        constraint="?" if _DOCUMENTS.fullmatch(texts[clause or 0]) else _constraint(header),
+        constraint="?" if re.fullmatch(_DOCUMENTS, texts[clause or 0]) else _constraint(header),
         imports=frozenset(quoted.findall(together)),
         embeds=tuple(t.removeprefix("//go:embed") for t in texts if t.startswith("//go:embed")),
         upward=_upward(texts),
         cgo='"C"' in together or "`C`" in together,
         foreign=any(map(_leaves, texts)),
-        lists=_LISTS.search(together) is not None,
+        lists=re.search(_LISTS, together) is not None,
         loads=re.search(_LOADS, together) is not None,
-        everything=_GO_ITSELF.search(together) is not None,
+        everything=re.search(_GO_ITSELF, together) is not None,
         read=clause is not None,
         doubtful=doubtful([line.text for line in lines], clause, go=path.endswith(".go")),
     )
 
 
-_DOCUMENTS = re.compile(r"package\s+documentation\b.*")  # a file of which Go takes no notice
+_DOCUMENTS = r"package\s+documentation\b.*"  # a file of which Go takes no notice
 
 
 def _constraint(header: list[str]) -> str | None:
@@ -228,19 +237,19 @@ def _constraint(header: list[str]) -> str | None:
 
 def _upward(texts: Iterable[str]) -> tuple[str, ...]:
     """Find paths with `..` in them; what is only compared with one, or a comment, reads nothing."""
-    code = "\n".join(_COMPARED.sub("", text) for text in texts if not text.startswith("//"))
+    code = "\n".join(re.sub(_COMPARED, "", text) for text in texts if not text.startswith("//"))
     found = re.findall(r'["`]((?:[^"`\n]*/)?\.\.[^"`\n]*)', code)
     return tuple(path for path in found if ".." in path.split("/"))
 
 
-_COMPARED = re.compile(
+_COMPARED = (
     r"(?:[=!]=|\bcase|\b(?:Has(?:Pre|Suf)fix|Contains|Index|Trim(?:Pre|Suf)fix|Count)\([^\"`]*,)"
     r"\s*[\"`][^\"`]*[\"`]"
 )
 
 
-_LISTS = re.compile("|".join(_READS[1:3]))
-_GO_ITSELF = re.compile("|".join(_READS[3:]))
+_LISTS = "|".join(_READS[1:3])
+_GO_ITSELF = "|".join(_READS[3:])
 
 
 def _leaves(text: str) -> bool:
