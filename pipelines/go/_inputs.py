@@ -4,9 +4,14 @@ A command whose source is its input set runs again when one of those files chang
 other reason. The set follows from names and a few lines of the Go files (`_survey`, `_closure`);
 the content of the files in it decides, as everywhere.
 
-What was worked out is noted, so that a run in which no name, no Go file and no manifest is new asks
-for two digests and is done. The name of a note holds all that the set follows from: the names of
-the source, the digest of the files that are searched, the arguments, and the code that looks.
+What was worked out is noted, in two steps, so that little is done again where little is new:
+
+    names, digest of the files that are searched  →  digest of what was seen in them
+    what was seen, arguments                      →  the set
+
+A run in which no name, no Go file and no manifest is new asks for two digests and is done; an edit
+inside of a function is searched for lines that count, and as there are none it has the set of
+before. Every name of a note holds the code that decides, too.
 """
 
 import functools
@@ -21,7 +26,7 @@ from pipelines._memo import noted, noting, once
 from pipelines._platform import Platform
 from pipelines.go._closure import Inputs, closure, everything
 from pipelines.go._constraints import Tags
-from pipelines.go._survey import FILES, MANIFESTS, names_of, survey
+from pipelines.go._survey import FILES, MANIFESTS, names_of, seen, survey
 
 __all__ = ["NOT_SOURCE", "WHOLE", "inputs", "narrowed", "whole_source"]
 
@@ -64,20 +69,20 @@ async def inputs(
     whole = await once(source, "go whole source", lambda: whole_source(source))
 
     async def find() -> dict[str, Any]:
-        try:
-            found = await survey(whole)
-        except dagger.QueryError as exc:
-            failed = f"this engine can not search the source: {exc}"
-            return asdict(everything(failed, None, module, tests=tests))
+        found = await survey(whole)
         if why:
             return asdict(everything(why, found, module, tests=tests))
         return asdict(closure(found, known, packages or (".",), module=module, tests=tests))
 
-    if not noting():
-        return _inputs(await find())
-    about = [await once(whole, "go fingerprint", lambda: _fingerprint(whole)), _code(), why]
-    about += [_spelled(known), *(packages or (".",)), "in", module, str(tests)]
-    return _inputs(await noted(hashlib.sha256(repr(about).encode()).hexdigest(), find))
+    try:
+        if not noting():
+            return _inputs(await find())
+        about = [await once(whole, "go seen", lambda: _seen(whole)), why, _spelled(known)]
+        about += [*(packages or (".",)), "in", module, str(tests)]
+        return _inputs(await noted(_name(*about), find))
+    except dagger.QueryError as exc:
+        failed = f"this engine can not search the source: {exc}"
+        return everything(failed, None, module, tests=tests)
 
 
 def _beyond(flags: Sequence[str], more: Sequence[str]) -> str:
@@ -95,11 +100,21 @@ def _inputs(document: dict[str, Any]) -> Inputs:
     return Inputs(paths, document["whole"], document["beyond"], ignored)
 
 
-async def _fingerprint(source: dagger.Directory) -> str:
-    """Digest what a survey follows from: every name, and the files that it looks into."""
-    names = "\0".join(await names_of(source))
+async def _seen(source: dagger.Directory) -> str:
+    """Digest what a survey follows from, or take it from the note of an equal source."""
+    names = await names_of(source)
     searched = source.filter(include=[f"**/{name}" for name in (*FILES, *MANIFESTS)])
-    return f"{hashlib.sha256(names.encode()).hexdigest()} {await searched.digest()}"
+
+    async def look() -> str:
+        return (await seen(source)).digest()
+
+    found: str = await noted(_name(*names, "and", await searched.digest()), look)
+    return found
+
+
+def _name(*about: str) -> str:
+    """Name the note of what follows from all this by the code that decides."""
+    return hashlib.sha256(repr([_code(), *about]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from pipelines._dagger import dagger
@@ -24,12 +25,14 @@ __all__ = [
     "MANIFEST_LINES",
     "GoFile",
     "Line",
+    "Seen",
     "Survey",
     "found_modules",
     "module_of",
     "names_of",
     "pattern",
     "read",
+    "seen",
     "survey",
 ]
 
@@ -106,13 +109,39 @@ class Survey:
     directories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a survey is read from: names, modules, and the lines that were found."""
+
+    names: tuple[str, ...]
+    modules: Mapping[str, tuple[str, ...]]
+    lines: tuple[Line, ...]
+
+    def digest(self) -> str:
+        """Digest all that a survey says; where in a file a line stands it does not."""
+        texts: dict[str, list[str]] = {}
+        for line in sorted(self.lines, key=lambda line: (line.path, line.number)):
+            texts.setdefault(line.path, []).append(line.text)
+        said = [self.names, sorted(self.modules.items()), list(texts.items())]
+        return sha256(repr(said).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 async def survey(source: dagger.Directory) -> Survey:
     """Survey a source, once a connection.
 
     Raises:
         dagger.QueryError: this engine can not search.
     """
-    return await once(source, "go survey", lambda: _ask(source))
+    return await once(source, "go survey", lambda: _survey(source))
+
+
+async def seen(source: dagger.Directory) -> Seen:
+    """Look through a source, once a connection.
+
+    Raises:
+        dagger.QueryError: this engine can not search.
+    """
+    return await once(source, "go lines", lambda: _ask(source))
 
 
 async def names_of(source: dagger.Directory) -> list[str]:
@@ -136,9 +165,15 @@ async def module_of(source: dagger.Directory, directory: str) -> str:
     return next((path for path, where in found_modules(lines).items() if at in where), "")
 
 
-async def _ask(source: dagger.Directory) -> Survey:
+async def _survey(source: dagger.Directory) -> Survey:
+    found = await seen(source)
+    return read(found.names, found.modules, found.lines)
+
+
+async def _ask(source: dagger.Directory) -> Seen:
     modules = found_modules(await _search(source, MANIFEST_LINES, MANIFESTS))
-    return read(await names_of(source), modules, await _search(source, pattern(modules), FILES))
+    lines = await _search(source, pattern(modules), FILES)
+    return Seen(tuple(await names_of(source)), modules, tuple(lines))
 
 
 def pattern(modules: Iterable[str]) -> str:
