@@ -78,6 +78,7 @@ def perform(options: Options, hear: Callable[[dict[str, Any]], None] | None = No
             return perform(replace(options, proxy=False), hear)
     run = Run(display(options.progress, sys.stderr))
     session = _session(options, run, hear)
+    run.told = session is not None
     try:
         chosen = _chosen(options)
         session = _believing(session, chosen, options, run, hear)

@@ -14,7 +14,8 @@ from pipelines.report.words import seconds
 
 __all__ = ["Live"]
 
-GLYPHS = {"cached": "[green]✓[/]", "ran": "[green]✓[/]", "failed": "[red]✗[/]"}
+WELL = "[green]✓[/]"
+GLYPHS = {"cached": WELL, "ran": WELL, "done": WELL, "failed": "[red]✗[/]"}
 
 
 class Live:
@@ -31,7 +32,7 @@ class Live:
     def stage(self, row: StageRow) -> None:
         """Print a stage that ended."""
         if row.ended is not None:
-            glyph = GLYPHS.get(row.result.split()[0], "[yellow]·[/]")
+            glyph = GLYPHS.get(row.outcome, "[yellow]·[/]")
             took = seconds(row.seconds(self._clock()))
             self._console.print(
                 f"{glyph} {escape(row.span.label)} [dim]{row.result}, {took}[/]", highlight=False

@@ -28,7 +28,8 @@ class StageRow:
 
     `ran` and `cached` count commands, those of stages inside included; `why` is the first reason
     among them. `commands` are its own, by their ids, with the fields of their events; `notes` what
-    the stage said of itself.
+    the stage said of itself. Not every engine tells of its commands: then `told` is false, and that
+    nothing ran is not known.
     """
 
     span: Span
@@ -40,18 +41,27 @@ class StageRow:
     why: str = ""
     commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[dict[str, Any]] = field(default_factory=list)
+    told: bool = True
 
     @property
     def result(self) -> str:
-        """`running`, `failed`, `cancelled`, `cached`, or `ran N execs` (of tests, the share)."""
+        """`running`, `failed`, `cancelled`, `cached`, or `ran N execs` (of tests, the share).
+
+        `done` where the engine does not tell of its commands.
+        """
         if self.ended is None:
             return "running"
         if self.error is not None:
             return "failed" if isinstance(self.error, Exception) else "cancelled"
-        if not self.ran:
+        if not self.ran and self.told:
             return "cached"
-        ran = f"ran {self.ran} exec{'s' if self.ran > 1 else ''}"
+        ran = f"ran {self.ran} exec{'s' if self.ran > 1 else ''}" if self.told else "done"
         return f"{ran}, {share}" if (share := self.share) else ran
+
+    @property
+    def outcome(self) -> str:
+        """Say how it ended in a word: the first of `result`."""
+        return self.result.split()[0].rstrip(",")
 
     @property
     def share(self) -> str:
@@ -101,6 +111,7 @@ class Run:
         self._lock = threading.Lock()
         self._rows: dict[str, StageRow] = {}
         self.caches: list[dict[str, Any]] = []
+        self.told = True
         self._partial: dict[tuple[str, str, str], str] = {}
         self._shown = clock()
 
@@ -112,7 +123,7 @@ class Run:
     def opened(self, span: Span) -> None:
         """Note that a stage started."""
         with self._lock:
-            row = self._rows[span.id] = StageRow(span)
+            row = self._rows[span.id] = StageRow(span, told=self.told)
             self._show(self._display.stage, row)
 
     def closed(self, span: Span, error: BaseException | None) -> None:

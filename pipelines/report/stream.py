@@ -28,7 +28,7 @@ def stage_fields(row: StageRow, now: float) -> dict[str, Any]:
         "span": row.span.id,
         "parent": row.span.parent,
         "seconds": round(row.seconds(now), 3),
-        "result": row.result.split()[0],
+        "result": row.outcome,
         "ran": row.ran,
         "cached": row.cached,
     }

@@ -73,6 +73,7 @@ def test_results_go_to_stdout_and_all_else_to_stderr(repository):
     ran = pipelines(repository, "run", "say", "--word", "bye")
     assert (ran.returncode, ran.stdout) == (0, "bye\n")
     assert "stage  platform  duration  result\nsay" in ran.stderr
+    assert ran.stderr.rstrip().endswith("done")  # this engine does not tell what ran
 
 
 def test_a_directory_is_exported_and_its_input_leaves_that_out(repository):

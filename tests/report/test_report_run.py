@@ -57,6 +57,16 @@ def test_a_stage_in_which_nothing_ran_is_cached(run):
     assert (row.result, row.cached) == ("cached", 1)
 
 
+def test_an_engine_that_tells_of_no_command_is_not_taken_for_a_cache(run):
+    run.told = False
+    span = opened(run)
+    run.noted("a", {"tests": {"packages": 7, "cached": 6}})
+    run.closed(span, None)
+    run.closed(opened(run, "b"), None)
+    assert [row.result for row in run.rows()] == ["done, 6/7 packages from cache", "done"]
+    assert [row.outcome for row in run.rows()] == ["done", "done"]
+
+
 def test_commands_count_for_the_stage_and_those_around_it(run):
     opened(run, "p", "release", "")
     opened(run, "a", parent="p")
