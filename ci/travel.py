@@ -1,15 +1,17 @@
 """Two machines that share a backend, against the tarball way: `python -m ci.travel`.
 
-    [--project …] [--backend …] [--json FILE] [--keep DIR]
+    [--project …] [--backend …] [--rounds N] [--json FILE] [--keep DIR]
 
 A machine is a store of its own and a checkout of its own. The first runs the pipeline cold. Then,
-on each backend, fresh machines run it unchanged and with an edited file. The tarball way is what
+in rounds, fresh machines run it on each backend, unchanged and with an edited file, and the tarball
+way, who begins changing with the round; the medians are shown. The tarball way is what
 `actions/cache` does: GOMODCACHE and GOCACHE as one tar, zstd, restored before the run. Bytes are
 those of our ledger, and the length of the tarball. What is sent is told in two parts: volumes are
 what the tarball has too; results (executables, layers, records) are what it has not.
 
-The cold machine saves into a directory; every backend gets a copy of it, object by object, so that
-what one has of an edit no other has.
+The cold machine saves into a directory; every backend gets a copy of it in every round, object by
+object, so that what one has of an edit no other has. Nothing is removed before the end: ext4 makes
+files slowly for seconds after others went, and whoever comes next would pay.
 """
 
 import argparse
@@ -23,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,7 @@ __all__ = ["main"]
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = ROOT / "ci" / "bench" / "pipeline" / "ci.py"
 KINDS = ("directory", "s3", "oci")
+TARBALL = "tarball"
 RECEIVED, SENT = ("restored", "hit"), ("saved",)
 
 
@@ -66,7 +68,8 @@ class Backend:
 class Measured:
     """One run: seconds of wall clock and of CPU, bytes fetched and sent, commands that ran.
 
-    Of the wall clock, `saving` seconds were the save at the end.
+    Of the wall clock, `saving` seconds were the save at the end, and `restoring` the tarball's way
+    in (our restores are while commands run).
     """
 
     project: str
@@ -79,6 +82,7 @@ class Measured:
     results: int
     execs: int
     saving: float = 0.0
+    restoring: float = 0.0
 
 
 class Machine:
@@ -131,7 +135,7 @@ class Machine:
         fetched = sum(entry.size for entry in entries if entry.did in RECEIVED)
         sent = {c: sum(e.size for e in entries if e.did in SENT and (e.cache == "results") is c)
                 for c in (False, True)}  # fmt: skip
-        kind = backend.kind if backend else "tarball"
+        kind = backend.kind if backend else TARBALL
         return Measured(
             self.subject.name, kind, what, wall, cpu, fetched, sent[False], sent[True], execs,
             sum(entry.seconds for entry in entries if entry.did in SENT),
@@ -146,9 +150,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: list[Measured] = []
     try:
         for name in options.project or ("go_service",):
-            for one in _measured(_subject(name, scratch), options.backend or KINDS, scratch / name):
+            subject, kinds = _subject(name, scratch), options.backend or KINDS
+            for one in _measured(subject, kinds, scratch / name, options.rounds):
                 found.append(one)
                 print(_line(one), flush=True)
+        print(f"\nmedians of {options.rounds}:")
+        for one in _medians(found):
+            print(_line(one))
     except BenchError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
@@ -160,24 +168,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measured(subject: Subject, kinds: Sequence[str], place: Path) -> Iterator[Measured]:
+def _measured(
+    subject: Subject, kinds: Sequence[str], place: Path, rounds: int
+) -> Iterator[Measured]:
     """Yield every run of a project."""
-    first = Machine(subject, place / "first")
+    first, tarball = Machine(subject, place / "first"), place / "volumes.tar.zst"
     home = Backend("directory", str(place / "shared"))
     yield first.run(home, "cold")
-    for kind in kinds:
-        with ExitStack() as stack:
-            backend = stack.enter_context(_served(kind, place))
-            anyio.run(_copied, home, backend)
-            yield Machine(subject, place / f"{kind}-same").run(backend, "fresh, unchanged")
-            edited = Machine(subject, place / f"{kind}-edited")
-            edited.edit()
-            yield edited.run(backend, "fresh, one-line edit")
-    yield from _tarball(first, Machine(subject, place / "tarball"), place / "volumes.tar.zst")
+    yield _packed(first, tarball)
+    ways = [*kinds, TARBALL]
+    for number in range(rounds):
+        turn = number % len(ways)
+        for way in ways[turn:] + ways[:turn]:
+            own = place / f"{way}-{number}"
+            if way == TARBALL:
+                yield _unpacked(Machine(subject, own), tarball)
+            else:
+                yield from _fetched(subject, home, way, own)
 
 
-def _tarball(first: Machine, fresh: Machine, tarball: Path) -> Iterator[Measured]:
-    """Save the volumes as a tarball, restore it elsewhere, and run with an edit.
+def _fetched(subject: Subject, home: Backend, kind: str, place: Path) -> Iterator[Measured]:
+    """Run on a copy of a backend, unchanged and with an edit."""
+    place.mkdir(parents=True)
+    with _served(kind, place) as backend:
+        anyio.run(_copied, home, backend)
+        yield Machine(subject, place / "same").run(backend, "fresh, unchanged")
+        edited = Machine(subject, place / "edited")
+        edited.edit()
+        yield edited.run(backend, "fresh, one-line edit")
+
+
+def _packed(first: Machine, tarball: Path) -> Measured:
+    """Save the volumes as a tarball.
 
     Without the executables that are kept for one machine: Go's caches alone do not have them.
     """
@@ -185,7 +207,11 @@ def _tarball(first: Machine, fresh: Machine, tarball: Path) -> Iterator[Measured
     packed = f"tar -C {first.store} --exclude='*/data/kept' -cf - volumes"
     _shell(f"{packed} | zstd -q -T2 -3 -o {tarball}")
     saving, size, cpu = time.perf_counter() - began, tarball.stat().st_size, _used() - used
-    yield Measured(first.subject.name, "tarball", "save", saving, cpu, 0, size, 0, 0)
+    return Measured(first.subject.name, TARBALL, "save", saving, cpu, 0, size, 0, 0)
+
+
+def _unpacked(fresh: Machine, tarball: Path) -> Measured:
+    """Restore the tarball, and run with an edit."""
     fresh.store.mkdir(parents=True, mode=0o700)
     began, used = time.perf_counter(), _used()
     _shell(f"zstd -q -dc {tarball} | tar -C {fresh.store} -xf -")
@@ -193,8 +219,10 @@ def _tarball(first: Machine, fresh: Machine, tarball: Path) -> Iterator[Measured
     fresh.edit()
     ran = fresh.run(None, "")
     wall, cpu = restoring + ran.wall, cpu + ran.cpu
-    what = f"restore ({restoring:.1f} s), one-line edit"
-    yield Measured(first.subject.name, "tarball", what, wall, cpu, size, 0, 0, ran.execs)
+    size, name = tarball.stat().st_size, fresh.subject.name
+    return Measured(
+        name, TARBALL, "restore, one-line edit", wall, cpu, size, 0, 0, ran.execs, 0.0, restoring
+    )
 
 
 def _used() -> float:
@@ -215,7 +243,7 @@ def _served(kind: str, place: Path) -> Iterator[Backend]:
     import importlib
 
     if kind == "directory":
-        yield Backend(kind, str(place / "shared-copy"))
+        yield Backend(kind, str(place / "shared"))
         return
     if kind == "s3":
         servers = importlib.import_module("tests.caches.transports.servers")
@@ -253,16 +281,24 @@ def _subject(name: str, scratch: Path) -> Subject:
     return Subject(name, source, command, CRANE.leaves[1])
 
 
+def _medians(found: Sequence[Measured]) -> Iterator[Measured]:
+    """Give the middle of each kind of run by its wall clock without the save."""
+    kinds = dict.fromkeys((one.project, one.backend, one.what) for one in found)
+    for kind in kinds:
+        same = [one for one in found if (one.project, one.backend, one.what) == kind]
+        yield sorted(same, key=lambda one: one.wall - one.saving)[(len(same) - 1) // 2]
+
+
 def _line(one: Measured) -> str:
     fetched, sent, results = (n / 1e6 for n in (one.fetched, one.sent, one.results))
     sizes = f"{fetched:7.1f} MB fetched {sent:7.1f} + {results:5.1f} MB sent"
-    head = f"{one.project:11} {one.backend:10} {one.what:38}"
-    spent = f"{one.wall:6.1f} s ({one.saving:4.1f} s saving) {one.cpu:6.1f} s CPU"
-    return f"{head} {spent} {sizes}  {one.execs} execs"
+    head = f"{one.project:11} {one.backend:10} {one.what:22}"
+    parts = f"({one.restoring:4.1f} s restoring, {one.saving:4.1f} s saving)"
+    return f"{head} {one.wall:6.1f} s {parts} {sizes}  {one.execs} execs"
 
 
 def _remove(scratch: Path) -> None:
-    for store in scratch.glob("*/*/cache"):
+    for store in [*scratch.glob("*/*/cache"), *scratch.glob("*/*/*/cache")]:
         environ = {**os.environ, "XDG_CACHE_HOME": str(store), "PYTHONPATH": str(ROOT)}
         prune = [sys.executable, "-P", "-m", "pipelines.cli.main", "cache", "prune", "--all"]
         subprocess.run(prune, env=environ, capture_output=True, check=False)
@@ -273,6 +309,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m ci.travel", description=__doc__)
     parser.add_argument("--project", action="append", choices=("go_service", "crane"))
     parser.add_argument("--backend", action="append", choices=KINDS)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path)
     return parser.parse_args(arguments)
