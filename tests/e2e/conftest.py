@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +118,22 @@ def session(store):
     return opened
 
 
-@pytest.fixture(scope="session")
-def go_store(tmp_path_factory):
-    """One store for every test of Go: its image and the standard library are made once."""
-    root = tmp_path_factory.mktemp("go-store")
+@contextlib.contextmanager
+def lasting(root: Path) -> Iterator[Path]:
+    """Give several tests one store, checked and removed after the last."""
     yield root
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root))
+        verified = upkeep("verify")
         remove(root)
+    assert verified.returncode == 0, verified.stdout
+
+
+@pytest.fixture(scope="session")
+def go_store(tmp_path_factory):
+    """One store for every test of Go: its image and the standard library are made once."""
+    with lasting(tmp_path_factory.mktemp("go-store")) as root:
+        yield root
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import dagger
 import pytest
 
 from pipelines.engine.images.packages.bootstrap import TOOLS
-from tests.e2e.conftest import remove, upkeep
+from tests.e2e.conftest import lasting
 
 # Ordinary users do not have the system's programs in their PATH; the engine looks there too.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -45,13 +45,8 @@ func main() { fmt.Println("two is", C.two()) }
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """Give the module's tests one store: a base is made once."""
-    root = tmp_path_factory.mktemp("cache")
-    yield root
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(root))
-        verified = upkeep("verify")
-        remove(root)
-    assert verified.returncode == 0, verified.stdout
+    with lasting(tmp_path_factory.mktemp("cache")) as root:
+        yield root
 
 
 @pytest.fixture
