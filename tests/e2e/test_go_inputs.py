@@ -180,6 +180,16 @@ async def test_other_code_believes_nothing_that_was_noted(found, monkeypatch):
     assert again.worked
 
 
+async def test_code_that_has_no_files_keeps_no_notes(source, found, monkeypatch):
+    _inputs._code.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(_inputs, "_DECIDING", ("nowhere.py",))
+        for _ in range(2):
+            assert (await found()).worked
+    _inputs._code.cache_clear()
+    assert not (source.parent / "cache/pipelines/inputs").exists()
+
+
 def test_every_module_that_decides_is_in_the_code():
     seen, left = set(), ["pipelines.go._inputs"]
     while left:
