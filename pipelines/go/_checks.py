@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed
+from pipelines._given import texts
 from pipelines._spans import note
 from pipelines.go._commands import Setup, inputs_of, part_of
 from pipelines.go._diagnosis import diagnosis, explained
@@ -44,6 +45,7 @@ async def vet(
         StageFailed: it found something; the message has its lines.
     """
     every = packages or ("./...",)
+    tags, inputs = texts("tags", tags), texts("inputs", inputs)
     # The flags of builds and tests: what they have compiled is then not compiled again.
     command = ["go", "vet", *shared_flags(tags, trimpath=True, race=False), *every]
     found = await inputs_of(source, None, every, tags, inputs, setup, tests=True)
@@ -72,7 +74,7 @@ async def lint(
     Raises:
         StageFailed: it found something; the message has its lines.
     """
-    every = packages or ("./...",)
+    flags, every = texts("flags", flags), packages or ("./...",)
     found = await inputs_of(source, None, every, (), inputs, setup, tests=True)
     part = await narrowed(source, found, inputs)
     container = (await env(source, inputs=part, **setup)).with_(mount(LINT_CACHE))
@@ -144,6 +146,7 @@ async def generate(
         StageFailed: it does; the message has the difference.
         dagger.ExecError: a generator failed.
     """
+    flags = texts("flags", flags)
     container = await env(source, **setup)
     before = container.directory(WORKDIR)
     ran = container.with_exec(["go", "generate", *flags, *(packages or ("./...",))])

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Literal, TypedDict, Unpack
 
 from pipelines._dagger import dagger, knowing_its_id
+from pipelines._given import texts
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines._spans import note
@@ -70,6 +71,7 @@ async def build(
             that is known and whose way out the message says (docs/guides/go-errors.md).
         SourceError: there is no go.mod, or no version in it.
     """
+    tags, inputs = texts("tags", tags), texts("inputs", inputs)
     command = partial(
         go_build, packages or (".",), platform, tags=tags, trimpath=trimpath,
         race=setup.get("race", False), cover=cover, output=output,
@@ -141,6 +143,7 @@ async def inputs_of(  # noqa: PLR0917
     flags: Sequence[str] = (),
 ) -> Inputs:
     """Find what a command can read, and say so in the report of the run."""
+    tags, more = texts("tags", tags), texts("inputs", more)
     module = setup.get("module", ".")
     project = await inspect(source, module)
     # The Go of another image is not known.

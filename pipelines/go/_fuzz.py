@@ -9,6 +9,7 @@ from typing import Unpack
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed, UsageError
+from pipelines._given import number
 from pipelines._memo import mark_forced
 from pipelines._spans import note
 from pipelines.go._caches import BUILD_PATH
@@ -63,6 +64,7 @@ async def fuzz(
     if corpus is not None:
         container = container.with_mounted_directory("/corpus", corpus)
         container = container.with_exec(["cp", "-r", "/corpus/.", CORPUS.path])
+    seconds = number("seconds", seconds, "how long to search")
     search = [f"-fuzz=^{target}$", f"-fuzztime={round(seconds * 1000)}ms"]
     command = chosen.command([package], *search, run="^$")
     files, failure = await keeping(container, [package, *command], "fuzz")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines._dagger import dagger
+from pipelines._given import texts
 from pipelines._memo import noted, noting, once
 from pipelines._platform import Platform
 from pipelines.go._closure import Inputs, closure, everything
@@ -62,6 +63,7 @@ async def inputs(
     In doubt more: `whole` says why if every file of the source has to count as read, which is so
     too where the engine can not search, and where `more` has `**`.
     """
+    tags, flags, more = texts("tags", tags), texts("flags", flags), texts("more", more)
     if "**" in more and not tests:
         return Inputs(whole="it was asked for")
     known = Tags.of(platform, version, cgo=cgo, race=race, chosen=tuple(tags))

@@ -18,6 +18,7 @@ from typing import Unpack
 from pipelines._cache import mount
 from pipelines._dagger import dagger
 from pipelines._errors import StageFailed, UsageError
+from pipelines._given import texts
 from pipelines._platform import Platform
 from pipelines.go._caches import caches
 from pipelines.go._commands import Setup, part_of
@@ -83,6 +84,7 @@ async def licenses(
         LicensesRefused: a licence is denied, not allowed or unknown; with module and licence.
         UsageError: `accept` names a module that is not there.
     """
+    allow, deny, tags = texts("allow", allow), texts("deny", deny), texts("tags", tags)
     every = packages or ("./...",)
     one = platforms[0] if len(platforms) == 1 else None
     more = ("**",) if len(platforms) > 1 else ()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines._dagger import dagger
 from pipelines._errors import UsageError
+from pipelines._given import number, texts
 from pipelines._shard import Shard
 from pipelines.go._commands import Setup
 from pipelines.go._target import shared_flags
@@ -83,14 +84,14 @@ class Choices:
         given: dict[str, Any] = dict(options)
         mine = {name: given.pop(name) for name in own if name in given}
         for name in ("tags", "flags", "inputs"):
-            mine[name] = tuple(mine.get(name, ()))
+            mine[name] = texts(name, mine.get(name, ()))
         chosen = cls(**mine, setup=given)  # type: ignore[arg-type]
-        if chosen.count < 0:
+        if number("count", chosen.count, "how often each test runs") < 0:
             raise UsageError(f"count is how often each test runs; got {chosen.count}")
-        if chosen.shards < 1:
+        if number("shards", chosen.shards, "how many run beside each other") < 1:
             raise UsageError(f"shards is how many run beside each other; got {chosen.shards}")
         for seconds in chosen.limits.values():
-            if not seconds > 0:
+            if not number("timeout", seconds, "seconds") > 0:
                 raise UsageError(f"timeout is seconds, more than 0; got {seconds!r}")
         return chosen
 

@@ -67,6 +67,28 @@ def test_the_git_directory_is_no_input(monkeypatch):
     assert "exclude=['.git', '**/.git']" in chain(monkeypatch, go.build)
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda s: go.build(s, tags="netgo"), "tags"),
+        (lambda s: go.build(s, inputs="assets/**"), "inputs"),
+        (lambda s: go.test(s, tags="integration"), "tags"),
+        (lambda s: go.vet(s, tags="x"), "tags"),
+        (lambda s: go.vet(s, inputs="x"), "inputs"),
+        (lambda s: go.lint(s, flags="--fix"), "flags"),
+        (lambda s: go.lint(s, inputs="x"), "inputs"),
+        (lambda s: go.vulncheck(s, inputs="x"), "inputs"),
+        (lambda s: go.generate(s, flags="-v"), "flags"),
+        (lambda s: go.licenses(s, deny="MIT"), "deny"),
+        (lambda s: go.licenses(s, allow="MIT"), "allow"),
+        (lambda s: go.inputs(s, None, more="x"), "more"),
+    ],
+)
+def test_a_text_is_not_taken_for_a_list_of_its_letters(monkeypatch, call, name):
+    with pytest.raises(UsageError, match=f"{name} is a list of texts"):
+        made(monkeypatch, call)
+
+
 def test_a_vendored_module_downloads_nothing(monkeypatch):
     files = {**MODULE, "vendor/modules.txt": ""}
     assert "download" not in chain(monkeypatch, go.build, files)

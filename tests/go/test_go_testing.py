@@ -44,6 +44,23 @@ def test_a_number_that_can_not_be_is_refused(options):
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"timeout": "5s"}, "timeout is seconds, a number; got '5s'"),
+        ({"timeout": {"./x": "10m"}}, "timeout is seconds, a number; got '10m'"),
+        ({"count": "2"}, "count is how often each test runs, a number; got '2'"),
+        ({"shards": None}, "shards is how many run beside each other, a number; got None"),
+        ({"tags": "integration"}, r"tags is a list of texts, such as \['integration'\]"),
+        ({"flags": "-v"}, r"flags is a list of texts, such as \['-v'\]; got '-v'"),
+        ({"inputs": [1]}, r"inputs is a list of texts, such as \['x', 'y'\]; got \[1\]"),
+    ],
+)
+def test_a_value_of_another_kind_is_wrong_use_and_named(options, said):
+    with pytest.raises(UsageError, match=said):
+        Choices.of(options)
+
+
+@pytest.mark.parametrize(
     ("directory", "seconds"),
     [(".", 60), ("a", 60), ("slow", 600), ("slow/db", 600), ("slow/x", 5), ("slower", 60)],
 )
