@@ -3,9 +3,37 @@
 A type checker says the same, and a text is a sequence of texts to it all the same.
 """
 
-from pipelines._errors import UsageError
+from collections.abc import Iterable
 
-__all__ = ["number", "texts"]
+from pipelines._errors import UsageError
+from pipelines._platform import Platform
+
+__all__ = ["number", "patterns", "platform", "text", "texts"]
+
+
+def text(name: str, given: object, example: str) -> str:
+    """Take a text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(given, str):
+        return given
+    raise UsageError(f"{name} is a text, such as {example!r}; got {given!r}")
+
+
+def platform(given: object) -> Platform | None:
+    """Take a platform, or none.
+
+    Raises:
+        UsageError: it is something else: a text, or a package that came in its place.
+    """
+    if given is None or isinstance(given, Platform):
+        return given
+    raise UsageError(
+        'platform is a Platform, such as Platform.parse("linux/arm64"), and packages come after it '
+        f"(None is what Go runs on); got {given!r}"
+    )
 
 
 def texts(name: str, given: object) -> tuple[str, ...]:
@@ -18,6 +46,23 @@ def texts(name: str, given: object) -> tuple[str, ...]:
         return tuple(sorted(given)) if isinstance(given, set | frozenset) else tuple(given)
     way = f"[{given!r}]" if isinstance(given, str) else "['x', 'y']"
     raise UsageError(f"{name} is a list of texts, such as {way}; got {given!r}")
+
+
+def patterns(packages: Iterable[object]) -> tuple[str, ...]:
+    """Take packages, or patterns of packages.
+
+    Raises:
+        UsageError: one of them is something else, such as a list of them.
+    """
+    taken = []
+    for package in packages:
+        if not isinstance(package, str):
+            raise UsageError(
+                'packages are texts, each an argument of its own, such as "./cmd/...", "./lib"; '
+                f"got {package!r}"
+            )
+        taken.append(package)
+    return tuple(taken)
 
 
 def number(name: str, given: object, what: str) -> float:

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Literal, TypedDict, Unpack
 
 from pipelines._dagger import dagger, knowing_its_id
-from pipelines._given import texts
+from pipelines._given import patterns, text, texts
+from pipelines._given import platform as taken_platform
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
 from pipelines._spans import note
@@ -71,7 +72,9 @@ async def build(
             that is known and whose way out the message says (docs/guides/go-errors.md).
         SourceError: there is no go.mod, or no version in it.
     """
+    platform, packages = taken_platform(platform), patterns(packages)
     tags, inputs = texts("tags", tags), texts("inputs", inputs)
+    ldflags, output = text("ldflags", ldflags, "-s -w"), text("output", output, "crane")
     command = partial(
         go_build, packages or (".",), platform, tags=tags, trimpath=trimpath,
         race=setup.get("race", False), cover=cover, output=output,
@@ -143,11 +146,13 @@ async def inputs_of(  # noqa: PLR0917
     flags: Sequence[str] = (),
 ) -> Inputs:
     """Find what a command can read, and say so in the report of the run."""
+    platform, packages = taken_platform(platform), patterns(packages)
     tags, more = texts("tags", tags), texts("inputs", more)
     module = setup.get("module", ".")
     project = await inspect(source, module)
     # The Go of another image is not known.
-    version = "" if setup.get("image") else setup.get("version") or project.version
+    chosen = text("version", setup.get("version", ""), "1.26")
+    version = "" if setup.get("image") else chosen or project.version
     found = await input_set(
         source,
         platform,

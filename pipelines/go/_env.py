@@ -9,6 +9,7 @@ import anyio
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import InfrastructureError
+from pipelines._given import text
 from pipelines._memo import once
 from pipelines._platform import Platform
 from pipelines.go._caches import BUILD_PATH, MODULES, caches, native
@@ -83,7 +84,7 @@ async def env(
         inputs: The part of the source to mount; by default all of it.
     """
     project = await inspect(source, module)
-    version = version or project.version
+    version = text("version", version, "1.26") or project.version
 
     async def ask() -> tuple[dagger.Container, object]:
         common = _private(base(version, image=image), goprivate, netrc, proxy)

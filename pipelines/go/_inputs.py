@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines._dagger import dagger
-from pipelines._given import texts
+from pipelines._given import patterns, texts
+from pipelines._given import platform as taken_platform
 from pipelines._memo import noted, noting, once
 from pipelines._platform import Platform
 from pipelines.go._closure import Inputs, closure, everything
@@ -63,6 +64,7 @@ async def inputs(
     In doubt more: `whole` says why if every file of the source has to count as read, which is so
     too where the engine can not search, and where `more` has `**`.
     """
+    platform, packages = taken_platform(platform), patterns(packages)
     tags, flags, more = texts("tags", tags), texts("flags", flags), texts("more", more)
     if "**" in more and not tests:
         return Inputs(whole="it was asked for")

@@ -17,6 +17,7 @@ from hashlib import sha256
 
 from pipelines._dagger import dagger
 from pipelines._errors import UsageError
+from pipelines._given import patterns
 from pipelines._shard import split
 from pipelines._spans import note
 from pipelines.go._affected import reasons
@@ -71,9 +72,10 @@ async def planned(source: dagger.Directory, packages: Sequence[str], chosen: Cho
     Raises:
         UsageError: no package matches.
     """
+    packages = patterns(packages)
     timings = await _timings(chosen.timings)
     if not chosen.by_name:
-        return Plan((Cell(tuple(packages)),), timings=timings)
+        return Plan((Cell(packages),), timings=timings)
     found = await listed(source, packages, chosen)
     why: Mapping[str, str] = {}
     if chosen.affected:

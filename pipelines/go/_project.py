@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines._dagger import dagger
 from pipelines._errors import SourceError, UsageError
+from pipelines._given import text as given_text
 from pipelines._memo import once
 from pipelines.go._goreleaser import NAMES, Target, read
 
@@ -102,7 +103,7 @@ def go_version(text: str, name: str = "go.mod") -> str:
 
 
 def _clean(module: str) -> str:
-    cleaned = posixpath.normpath(module)
+    cleaned = posixpath.normpath(given_text("module", module, "tools"))
     if cleaned.startswith(("/", "..")):
         raise UsageError(f"module is a directory inside of the source; got {module!r}")
     return cleaned

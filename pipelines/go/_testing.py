@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines._dagger import dagger
 from pipelines._errors import UsageError
-from pipelines._given import number, texts
+from pipelines._given import number, text, texts
 from pipelines._shard import Shard
 from pipelines.go._commands import Setup
 from pipelines.go._target import shared_flags
@@ -86,6 +86,10 @@ class Choices:
         for name in ("tags", "flags", "inputs"):
             mine[name] = texts(name, mine.get(name, ()))
         chosen = cls(**mine, setup=given)  # type: ignore[arg-type]
+        text("run", chosen.run, "TestSum")
+        text("skip", chosen.skip, "TestSlow")
+        if not isinstance(chosen.shard, Shard):
+            raise UsageError(f"shard is a Shard, such as Shard(1, 3); got {chosen.shard!r}")
         if number("count", chosen.count, "how often each test runs") < 0:
             raise UsageError(f"count is how often each test runs; got {chosen.count}")
         if number("shards", chosen.shards, "how many run beside each other") < 1:

@@ -89,6 +89,29 @@ def test_a_text_is_not_taken_for_a_list_of_its_letters(monkeypatch, call, name):
         made(monkeypatch, call)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda s: go.build(s, "./cmd/x"), r"packages come after it .* got '\./cmd/x'"),
+        (lambda s: go.build(s, "linux/arm64"), r"Platform\.parse.* got 'linux/arm64'"),
+        (lambda s: go.inputs(s, "linux/arm64"), "platform is a Platform"),
+        (
+            lambda s: go.build(s, None, ["./a", "./b"]),
+            r"packages are texts, each .* got \['./a', './b'\]",
+        ),
+        (lambda s: go.test(s, ["./..."]), "packages are texts, each an argument of its own"),
+        (lambda s: go.build(s, version=1.26), r"version is a text, such as '1\.26'; got 1\.26"),
+        (lambda s: go.build(s, module=None), "module is a text"),
+        (lambda s: go.build(s, ldflags=["-s", "-w"]), r"ldflags is a text, such as '-s -w'"),
+        (lambda s: go.test(s, run=["TestA"]), "run is a text"),
+        (lambda s: go.test(s, shard="1/3"), r"shard is a Shard, such as Shard\(1, 3\)"),
+    ],
+)
+def test_an_argument_of_another_kind_is_wrong_use(monkeypatch, call, said):
+    with pytest.raises(UsageError, match=said):
+        made(monkeypatch, call)
+
+
 def test_a_vendored_module_downloads_nothing(monkeypatch):
     files = {**MODULE, "vendor/modules.txt": ""}
     assert "download" not in chain(monkeypatch, go.build, files)
