@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from pipelines._errors import EmptyMatrix
+from pipelines._errors import EmptyMatrix, UsageError
 from pipelines._spans import in_cell
 
 __all__ = ["gather", "matrix"]
@@ -24,7 +24,11 @@ def matrix(cell: Callable[..., C], **axes: Iterable[Any]) -> tuple[C, ...]:
 
     Raises:
         EmptyMatrix: there is no axis, or one without values.
+        UsageError: an axis is one value.
     """
+    for name, axis in axes.items():
+        if isinstance(axis, str) or not isinstance(axis, Iterable):
+            raise UsageError(f"axis {name!r} is a list of values, such as [{axis!r}]; got {axis!r}")
     values = {name: tuple(axis) for name, axis in axes.items()}
     if not values:
         raise EmptyMatrix(f"a matrix of {_name(cell)} would have no cells: it has no axes")
@@ -47,7 +51,10 @@ async def gather(work: Mapping[K, Coroutine[Any, Any, V]], *, fail_fast: bool = 
 
     Raises:
         ExceptionGroup: one or more failed; a note on each member says in which cell.
+        UsageError: `work` names no cells.
     """
+    if not isinstance(work, Mapping):
+        raise UsageError(f"gather takes {{cell: coroutine}}, which names the cells; got {work!r}")
     results: dict[K, V] = {}
     failures: list[Exception] = []
 

@@ -30,6 +30,8 @@ class Platform(dagger.Platform):
         """Read `os/arch` or `os/arch/variant`."""
         if isinstance(text, cls):
             return text
+        if not isinstance(text, str):
+            raise PlatformError(f'a platform is a text, such as "linux/arm64"; got {text!r}')
         parts = text.strip().lower().split("/")
         if len(parts) not in (2, 3) or not all(parts):
             raise PlatformError(

@@ -8,6 +8,7 @@ import anyio
 
 from pipelines._dagger import dagger, knowing_its_id
 from pipelines._errors import StageTimeout
+from pipelines._given import number
 from pipelines._memo import forced
 from pipelines._spans import span
 from pipelines._trust import DEMANDS, Trust, demand
@@ -46,7 +47,13 @@ def stage(
         cache: "verify" or "off" demands that the run makes everything anew, and with "verify"
             compares it with what is recorded. `pipelines run` sees to it; elsewhere
             `connect(cache=…)` must say so.
+
+    Raises:
+        UsageError: a number is none.
     """
+    if timeout is not None:
+        timeout = number("timeout", timeout, "seconds")
+    number("retries", retries, "how often to try again")
     if fn is None:
         return functools.partial(_stage, timeout=timeout, retries=retries, cache=cache)
     return _stage(fn, timeout=timeout, retries=retries, cache=cache)
@@ -86,11 +93,11 @@ async def _forced(result: Awaitable[R]) -> R:
 
 
 async def _retried(attempt: Callable[[], Awaitable[R]], retries: int) -> R:
-    for number in range(retries):
+    for turn in range(retries):
         try:
             return await attempt()
         except (dagger.TransportError, dagger.ClientConnectionError):
-            await anyio.sleep(_FIRST_PAUSE * 2**number)
+            await anyio.sleep(_FIRST_PAUSE * 2**turn)
     return await attempt()
 
 

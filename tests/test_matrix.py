@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from pipelines import EmptyMatrix, Platform, gather, matrix
+from pipelines import EmptyMatrix, Platform, UsageError, gather, matrix
 
 
 async def give(value):
@@ -19,6 +19,17 @@ async def fail(text):
 def test_a_matrix_is_the_product_of_its_axes_in_order():
     cells = matrix(Platform, os=["linux", "darwin"], arch=["amd64", "arm64"])
     assert cells == ("linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64")
+
+
+@pytest.mark.parametrize("axis", ["linux", 7])
+def test_an_axis_that_is_one_value_is_wrong_use(axis):
+    with pytest.raises(UsageError, match=f"axis 'os' is a list of values, such as \\[{axis!r}\\]"):
+        matrix(Platform, os=axis, arch=["amd64"])
+
+
+def test_work_without_names_is_wrong_use():
+    with pytest.raises(UsageError, match="cell: coroutine"):
+        anyio.run(gather, [])
 
 
 def test_an_axis_may_be_any_iterable():

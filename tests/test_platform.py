@@ -12,6 +12,12 @@ from pipelines import Platform, PlatformError, UsageError
 from pipelines._targets import pairs
 
 
+@pytest.mark.parametrize("given", [None, ["linux/amd64"], 1])
+def test_a_platform_that_is_no_text_is_refused(given):
+    with pytest.raises(PlatformError, match="a platform is a text"):
+        Platform.parse(given)
+
+
 def test_a_platform_is_a_dagger_platform_with_parts():
     platform = Platform.parse("linux/arm/v6")
     assert (platform.os, platform.arch, platform.variant) == ("linux", "arm", "v6")

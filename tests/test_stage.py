@@ -6,7 +6,7 @@ import anyio
 import dagger
 import pytest
 
-from pipelines import Platform, StageTimeout, connect, gather, stage
+from pipelines import Platform, StageTimeout, UsageError, connect, gather, stage
 from pipelines._spans import recorded
 from pipelines._stage import is_stage
 from tests.fake_engine import TOKEN, FakeEngine
@@ -34,6 +34,15 @@ def played(fn, *args):
             return await fn(*args)
 
     return anyio.run(main), recorder
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"timeout": "5m"}, "timeout is seconds"), ({"retries": "2"}, "retries is how often")],
+)
+def test_a_number_that_is_none_is_wrong_use_where_it_is_written(options, said):
+    with pytest.raises(UsageError, match=said):
+        stage(**options)
 
 
 def test_a_stage_is_an_async_function_of_the_same_signature():
