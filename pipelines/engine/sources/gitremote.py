@@ -41,6 +41,7 @@ __all__ = ["Remotes", "kept"]
 TRIES = 3
 _FIRST_PAUSE = 0.5
 _KEPT = "refs/pipelines/"
+_FOR_GIT = {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CONFIG_HOME"}
 _LISTING = ("config", "--list", "--show-scope", "--null", "--includes")
 
 
@@ -67,8 +68,10 @@ class Remotes:
             if self._git is None:
                 program = await to_thread.run_sync(gitprogram.find, self.environ)
                 git = Git(program, self.group)
-                # In no repository: only what the host's files and environment say.
-                env = {**self.environ, "GIT_CEILING_DIRECTORIES": "/", "LC_ALL": "C"}
+                # In no repository: only what the host's files and environment say. It gets what git
+                # reads for that, and none of the secrets that a session may have been given.
+                env = {k: v for k, v in self.environ.items() if k in _FOR_GIT or k[:4] == "GIT_"}
+                env |= {"GIT_CEILING_DIRECTORIES": "/", "LC_ALL": "C"}
                 self._lent = lent((await git.run(_LISTING, env)).stdout)
                 self._git = git
         return self._git
