@@ -45,7 +45,7 @@ async def vet(
         StageFailed: it found something; the message has its lines.
     """
     every = packages or ("./...",)
-    tags, inputs = texts("tags", tags), texts("inputs", inputs)
+    tags = texts("tags", tags)
     # The flags of builds and tests: what they have compiled is then not compiled again.
     command = ["go", "vet", *shared_flags(tags, trimpath=True, race=False), *every]
     found = await inputs_of(source, None, every, tags, inputs, setup, tests=True)

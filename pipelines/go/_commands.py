@@ -146,8 +146,7 @@ async def inputs_of(  # noqa: PLR0917
     flags: Sequence[str] = (),
 ) -> Inputs:
     """Find what a command can read, and say so in the report of the run."""
-    platform, packages = taken_platform(platform), patterns(packages)
-    tags, more = texts("tags", tags), texts("inputs", more)
+    more = texts("inputs", more)  # the rest is looked at where the set is found
     module = setup.get("module", ".")
     project = await inspect(source, module)
     # The Go of another image is not known.

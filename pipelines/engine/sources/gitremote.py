@@ -70,7 +70,9 @@ class Remotes:
                 git = Git(program, self.group)
                 # In no repository: only what the host's files and environment say. It gets what git
                 # reads for that, and none of the secrets that a session may have been given.
-                env = {k: v for k, v in self.environ.items() if k in _FOR_GIT or k[:4] == "GIT_"}
+                env = {
+                    k: v for k, v in self.environ.items() if k in _FOR_GIT or k.startswith("GIT_")
+                }
                 env |= {"GIT_CEILING_DIRECTORIES": "/", "LC_ALL": "C"}
                 self._lent = lent((await git.run(_LISTING, env)).stdout)
                 self._git = git
