@@ -68,8 +68,8 @@ class Backend:
 class Measured:
     """One run: seconds of wall clock and of CPU, bytes fetched and sent, commands that ran.
 
-    Of the wall clock, `saving` seconds were the save at the end, and `restoring` the tarball's way
-    in (our restores are while commands run).
+    Of the wall clock, `saving` seconds were saves at the end (of several, the sum), and `restoring`
+    the tarball's way in (our restores are while commands run).
     """
 
     project: str
