@@ -137,6 +137,15 @@ def misplaced_tag(site: Site) -> None:
     site.put(name, f"package {site.clause(beside)}\n\n//go:build plan9\n\nvar _ = 1\n")
 
 
+def unloadable_test(site: Site) -> None:
+    """Spoil the top of a test file, which Go reads in builds too."""
+    name = site.choose(site.sources(tests=True))
+    text = site.files[name].text
+    other = re.sub(r"(?m)^package .*$", f"package {site.word}", text)
+    twice = f"//go:build linux\n//go:build !windows\n\n{text}"
+    site.put(name, site.choose(["", other, twice, f"//go:build linux &&\n\n{text}"]))
+
+
 def hidden_file(site: Site) -> None:
     """Add a file that Go passes over."""
     place = site.choose(site.packages())
@@ -388,10 +397,11 @@ KINDS: Mapping[Kind, int] = {
     constant: 3, string: 3, statement: 3, comment: 2, whitespace: 1, broken: 2, unformatted: 1,
     failing: 3, passing: 2, test_text: 3, add_file: 2, add_test: 2, remove_file: 2, rename_file: 2,
     move_file: 1, build_tag: 2, platform_name: 2, misplaced_tag: 2, hidden_file: 2, assembly: 3,
-    embed_edit: 2, embed_add: 2, embed_new: 1, testdata_edit: 2, testdata_add: 2, testdata_swap: 2,
-    golden: 2, golden_edit: 3, same_times: 3, touch: 2, mode: 2, link: 2, retarget: 1, document: 3,
-    new_document: 1, mod_comment: 1, mod_line: 1, mod_replace: 2, sum_lines: 2, new_package: 2,
-    new_import: 1, restored: 5, tags: 2, stamp: 2, private: 1, checkout: 3, checkout_and_edit: 2,
+    unloadable_test: 2, embed_edit: 2, embed_add: 2, embed_new: 1, testdata_edit: 2,
+    testdata_add: 2, testdata_swap: 2, golden: 2, golden_edit: 3, same_times: 3, touch: 2, mode: 2,
+    link: 2, retarget: 1, document: 3, new_document: 1, mod_comment: 1, mod_line: 1,
+    mod_replace: 2, sum_lines: 2, new_package: 2, new_import: 1, restored: 5, tags: 2, stamp: 2,
+    private: 1, checkout: 3, checkout_and_edit: 2,
 }  # fmt: skip
 
 QUIET = frozenset({"touch", "checkout"})

@@ -4,8 +4,11 @@ Each round gets a new build cache with the standard library and what other modul
 of the project itself, and a new copy of the source: so every package of the project is compiled,
 vetted and linked anew, every test is run (`-count=1`), and no result of an earlier round can be
 seen. Only of a state that it has judged, the same in every file and option, it says again what it
-found. The prepared cache is made once. Of its files those named for their content are linked, which
-Go never writes other bytes into; the index, which it may, is copied.
+found. It reads no index of packages (`goindex=0`): with one, Go refuses a second `//go:build` line
+in a file for another platform if that file is older than two seconds, and else passes it over, so
+that the verdict would depend on how long a round takes. The prepared cache is made once. Of its
+files those named for their content are linked, which Go never writes other bytes into; the index,
+which it may, is copied.
 """
 
 import json
@@ -177,6 +180,7 @@ class Referee:
     def _env(self, cache: Path) -> dict[str, str]:
         gone = {"GOFLAGS", "GOOS", "GOARCH", "GOPRIVATE"}
         own = {"CGO_ENABLED": "0", "GOCACHE": str(cache), "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+        own["GODEBUG"] = "goindex=0"
         own |= _platform(_HERE)
         return {name: value for name, value in os.environ.items() if name not in gone} | own
 

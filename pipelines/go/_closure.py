@@ -4,7 +4,8 @@ Theory of operation
     Packages that are asked for are the roots. From them the imports are followed through the
     modules of the source; each package brings the files that its target can compile (names and
     `//go:build` lines decide, and whatever can not be decided is in), its C and assembly files
-    and what it embeds. The manifests of every module and all of `vendor/` are always in.
+    and what it embeds. A test file counts for a build only if Go, which reads the top of each, may
+    refuse the package for it. The manifests of every module and all of `vendor/` are always in.
 
     Tests bring the test files of the roots, what these import, the files of the roots for other
     targets, which `go vet` looks at, and everything below the roots' directories that is not Go,
@@ -119,6 +120,31 @@ def _compiled(base: str, file: GoFile, tags: Tags) -> bool:
     return held and named_for(base, tags) is True and (tags.cgo or not file.cgo)
 
 
+def _ruled_out(base: str, file: GoFile, tags: Tags) -> bool:
+    """Tell whether a file is certain not to be compiled."""
+    rule = file.constraint
+    held = rule is None or rule == "?" or evaluate(rule, tags) is not False
+    return not held or named_for(base, tags) is False
+
+
+def _refused(survey: Survey, directory: str, tags: Tags) -> Iterator[str]:
+    """Find the tests for which Go may refuse to build a package: it reads the top of each."""
+    tests: dict[str, str] = {}
+    sure: set[str] = set()
+    others: set[str] = set()
+    for base in survey.directories.get(directory, ()):
+        path = posixpath.normpath(posixpath.join(directory, base))
+        file = survey.files.get(path, _NOTHING)
+        if not base.endswith(".go") or base[0] in "._" or _ruled_out(base, file, tags):
+            continue
+        if base.endswith("_test.go"):
+            tests[path] = file.package.removesuffix("_test")
+        else:
+            (others if file.constraint == "?" else sure).add(file.package)
+    names = sure or others or set(tests.values())
+    yield from (path for path, name in tests.items() if not name or name not in names)
+
+
 def _always(survey: Survey) -> set[str]:
     return {
         name
@@ -223,6 +249,8 @@ class _Closure:
             return
         self._seen.add(directory)
         tested = root and self._tests
+        if not tested:
+            self.paths.update(_refused(self._survey, directory, self._tags))
         for base in self._survey.directories.get(directory, ()):
             if base.endswith(".go"):
                 if tested or not base.endswith("_test.go"):
@@ -259,9 +287,7 @@ class _Closure:
         found = self._survey.files.get(path, _NOTHING)
         if not found.read:
             raise _Whole(f"{path} could not be searched")
-        rule = found.constraint
-        ruled_out = rule not in {None, "?"} and evaluate(rule or "", self._tags) is False
-        if ruled_out or named_for(base, self._tags) is False:
+        if _ruled_out(base, found, self._tags):
             if tested:  # `go vet`, which `go test` runs, looks at their constraints
                 self.paths.add(path)
             return

@@ -10,13 +10,14 @@ query builder, which gives one query instead of one for every line found.
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from pipelines._dagger import dagger
 from pipelines._memo import once
+from pipelines.go._constraints import well_formed
 from pipelines.go._directives import DIRECTIVES, doubtful
 
 __all__ = [
@@ -80,8 +81,9 @@ class GoFile:
     `imports` are quoted paths of this source's modules, `embeds` the patterns after
     `//go:embed`, `upward` the paths with `..` in them. `constraint` is None if there is none,
     "?" if there may be one that was not understood. `read` says that its package clause was seen:
-    a file without one was not searched as it should have been. `foreign` gives the C compiler or
-    assembler files of other directories, `lists` may list directories or read documents, `loads`
+    a file without one was not searched as it should have been. `package` is the name in it, "" if
+    Go may refuse the file, as a test, for what was found around it. `foreign` gives the C compiler
+    or assembler files of other directories, `lists` may list directories or read documents, `loads`
     reads any package's code, and `everything` runs Go, or asks where its own source is. `doubtful`
     has a line that `go vet` may refuse, if the file is for another target.
     """
@@ -96,6 +98,7 @@ class GoFile:
     loads: bool = False
     everything: bool = False
     read: bool = False
+    package: str = ""
     doubtful: bool = False
 
 
@@ -252,6 +255,7 @@ def _file(path: str, lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         loads=re.search(_LOADS, together) is not None,
         everything=re.search(_GO_ITSELF, together) is not None,
         read=clause is not None,
+        package=_package(texts, clause),
         doubtful=doubtful([line.text for line in lines], clause, go=path.endswith(".go")),
     )
 
@@ -268,6 +272,19 @@ def _constraint(header: list[str]) -> str | None:
         return "?"
     old = any(re.match(r"// \+build\s", line) for line in header)
     return rules[0] if rules else "?" if old else None
+
+
+def _package(texts: Sequence[str], clause: int | None) -> str:
+    """Give the name in the package clause; "" where Go may refuse the file as a package's test."""
+    rules = [text for text in texts[:clause] if text.startswith("//go:build")]
+    if clause is None or len(rules) > 1:
+        return ""
+    if any(not well_formed(rule.removeprefix("//go:build")) for rule in rules):
+        return ""
+    if any(re.match(r'(import\b.*)?[\w.]*\s*["`]C["`]', text) for text in texts):
+        return ""
+    name = re.match(r"package\s+(\w+)", texts[clause])
+    return name[1] if name else ""
 
 
 def _upward(texts: Iterable[str]) -> tuple[str, ...]:

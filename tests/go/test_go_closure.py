@@ -48,6 +48,27 @@ SOURCE = {
     "fake/fake.go": "package fake\n",
 }
 
+UNLOADABLE = [
+    "",
+    "// nothing yet\n",
+    "package other\n",
+    "package other_test\n",
+    "//go:build linux\n//go:build amd64\n\npackage lib\n",
+    "//go:build linux &&\n\npackage lib\n",
+    'package lib\n\nimport "C"\n',
+    'package lib\n\nimport (\n\t"fmt"\n\t"C"\n)\n',
+]
+LOADABLE = [
+    "package lib\n",
+    "package lib_test\n",
+    "//go:build linux\n\npackage lib_test\n",
+    "// +build linux\n\npackage lib\n",
+    "/*\nCopyright\n*/\n\n//go:build linux\n\npackage lib\n",
+    "package lib\n\nfunc broken( {\n",
+    'package lib\n\nvar c = languages["C"]\n',
+    "//go:build windows\n\npackage other\n",
+]
+
 
 def surveyed(files):
     def lines(wanted, globs):
@@ -150,6 +171,44 @@ def test_a_test_that_loads_packages_reads_all_code_and_no_document():
     files = {"lib/lib_test.go": "package lib\n\nvar p, _ = packages.Load(c, pattern)\n"}
     every = {*SOURCE, *files} - {"README.md"}
     assert set(found("./lib", files=files, tests=True).paths) == every
+
+
+@pytest.mark.parametrize("text", UNLOADABLE)
+@pytest.mark.parametrize("package", ["./lib", "./cmd/a", "./..."])
+def test_a_build_reads_a_test_file_that_go_may_refuse_its_package_for(text, package):
+    assert "lib/lib_test.go" in found(package, files={"lib/lib_test.go": text}).paths
+    assert "lib/lib_test.go" not in found("./cmd/b", files={"lib/lib_test.go": text}).paths
+
+
+@pytest.mark.parametrize("text", LOADABLE)
+def test_a_build_reads_no_test_file_that_go_can_load_or_passes_over(text):
+    assert "lib/lib_test.go" not in found("./...", files={"lib/lib_test.go": text}).paths
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("text", [*UNLOADABLE, *LOADABLE])
+def test_go_itself_refuses_a_package_for_just_those_test_files(text, tmp_path):
+    if shutil.which("go") is None:
+        pytest.skip("no Go on this host")
+    files = {"go.mod": SOURCE["go.mod"], "lib.go": "package lib\n", "lib_test.go": text}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOCACHE": str(tmp_path / "cache")}
+    asked = ["go", "list", "-f", "{{.Name}}", "."]
+    made = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert (made.returncode != 0) is (text in UNLOADABLE), made.stderr
+
+
+def test_a_package_of_tests_alone_brings_none_to_a_build():
+    tests = {"e2e/a_test.go": "package e2e\n", "e2e/b_test.go": "package e2e_test\n"}
+    assert not set(tests) & set(found("./...", files=tests).paths)
+
+
+def test_of_which_package_a_directory_is_files_in_doubt_do_not_decide():
+    ruled = {"lib/gen.go": "/* by hand */\n//go:build ignore\n\npackage main\n"}
+    assert "lib/lib_test.go" not in found("./lib", files=ruled).paths
+    alone = {"lib/lib.go": "// +build linux\n\npackage lib\n"}
+    assert "lib/lib_test.go" not in found("./lib", files=alone).paths
 
 
 def test_vet_looks_at_the_files_of_a_tested_package_for_other_targets():
