@@ -3,12 +3,13 @@
 A type checker says the same, and a text is a sequence of texts to it all the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pipelines._errors import UsageError
 from pipelines._platform import Platform
 
-__all__ = ["number", "patterns", "platform", "text", "texts"]
+__all__ = ["container", "directory", "number", "patterns", "platform", "stamps", "text", "texts"]
 
 
 def text(name: str, given: object, example: str) -> str:
@@ -74,3 +75,49 @@ def number(name: str, given: object, what: str) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
     raise UsageError(f"{name} is {what}, a number; got {given!r}")
+
+
+def directory(given: object) -> Any:
+    """Take a directory of Dagger.
+
+    Raises:
+        UsageError: it is something else, such as a path.
+    """
+    from dagger import Directory
+
+    if isinstance(given, Directory):
+        return given
+    path = given if isinstance(given, str) else "."
+    raise UsageError(
+        "source is a dagger.Directory: the parameter of a stage, or of a path "
+        f"`dag.host().directory({path!r})`; got {given!r}"
+    )
+
+
+def container(name: str, given: object) -> Any:
+    """Take a container of Dagger, or none.
+
+    Raises:
+        UsageError: it is something else, such as the address of an image.
+    """
+    from dagger import Container
+
+    if given is None or isinstance(given, Container):
+        return given
+    address = given if isinstance(given, str) else "golang:1.26"
+    way = f"`dag.container().from_({address!r})`"
+    raise UsageError(f"{name} is a dagger.Container, such as {way}; got {given!r}")
+
+
+def stamps(given: object) -> Mapping[str, str]:
+    """Take values for variables, or none.
+
+    Raises:
+        UsageError: it is something else, or a value is no text.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping) and all(isinstance(t, str) for kv in given.items() for t in kv):
+        return given
+    way = '{"main.version": "1.2.0"}'
+    raise UsageError(f"stamp is a mapping of texts to texts, such as {way}; got {given!r}")

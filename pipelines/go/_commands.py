@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal, TypedDict, Unpack
 
 from pipelines._dagger import dagger, knowing_its_id
-from pipelines._given import patterns, text, texts
+from pipelines._given import patterns, stamps, text, texts
 from pipelines._given import platform as taken_platform
 from pipelines._memo import mark_forced
 from pipelines._platform import Platform
@@ -79,7 +79,7 @@ async def build(
         go_build, packages or (".",), platform, tags=tags, trimpath=trimpath,
         race=setup.get("race", False), cover=cover, output=output,
     )  # fmt: skip
-    line = command(ldflags=ldflags_with(ldflags, stamp or {}))
+    line = command(ldflags=ldflags_with(ldflags, stamps(stamp)))
     if not (setup.get("cgo") or setup.get("race")):
         project = await inspect(source, setup.get("module", "."))
         line = keeping(line, slot(project, command(ldflags=ldflags)))

@@ -9,6 +9,7 @@ import anyio
 from pipelines._cache import Cache, mount
 from pipelines._dagger import dagger
 from pipelines._errors import InfrastructureError
+from pipelines._given import container as taken_container
 from pipelines._given import text
 from pipelines._memo import once
 from pipelines._platform import Platform
@@ -41,7 +42,8 @@ def base(version: str, *, image: dagger.Container | None = None) -> dagger.Conta
     its place. `GOFLAGS` is cleared, so that an image can not change what a command means. Go's
     counters of its own use are off: they would be in every command's layer, and differ each time.
     """
-    container = image or dagger.dag.container().from_(f"golang:{version}")
+    stock = taken_container("image", image)
+    container = stock or dagger.dag.container().from_(f"golang:{version}")
     return (
         container.with_env_variable("GOTOOLCHAIN", "local")
         .with_env_variable("GOFLAGS", "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines._dagger import dagger
 from pipelines._errors import SourceError, UsageError
+from pipelines._given import directory
 from pipelines._given import text as given_text
 from pipelines._memo import once
 from pipelines.go._goreleaser import NAMES, Target, read
@@ -52,7 +53,7 @@ async def inspect(source: dagger.Directory, module: str = ".") -> Project:
         SourceError: there is no go.mod in `module`, or no version in it.
     """
     module = _clean(module)
-    return await once(source, f"go project in {module}", lambda: _read(source, module))
+    return await once(directory(source), f"go project in {module}", lambda: _read(source, module))
 
 
 async def targets(
@@ -69,7 +70,7 @@ async def targets(
     Raises:
         SourceError: there is none, or something in it that changes a build is not understood.
     """
-    names = await source.entries()
+    names = await directory(source).entries()
     found = file or next((name for name in NAMES if name in names), "")
     if not found:
         raise SourceError(f"the source has no GoReleaser configuration: {', '.join(NAMES)}")

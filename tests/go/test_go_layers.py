@@ -1,6 +1,7 @@
 """The chains that Go's commands make, as the engine sees them."""
 
 import re
+from pathlib import Path
 
 import anyio
 import dagger
@@ -104,6 +105,16 @@ def test_a_text_is_not_taken_for_a_list_of_its_letters(monkeypatch, call, name):
         (lambda s: go.build(s, module=None), "module is a text"),
         (lambda s: go.build(s, ldflags=["-s", "-w"]), r"ldflags is a text, such as '-s -w'"),
         (lambda s: go.test(s, run=["TestA"]), "run is a text"),
+        (lambda _: go.build("."), r"source is a dagger\.Directory: .*directory\('\.'\)"),
+        (lambda _: go.test(Path()), r"source is a dagger\.Directory"),
+        (lambda _: go.version(None), r"source is a dagger\.Directory"),
+        (lambda _: go.targets("x"), r"source is a dagger\.Directory"),
+        (
+            lambda s: go.build(s, image="golang:1"),
+            r"image is a dagger\.Container, such as .*golang:1",
+        ),
+        (lambda s: go.build(s, stamp=["main.v=1"]), r"stamp is a mapping .* got \['main\.v=1'\]"),
+        (lambda s: go.build(s, stamp={"main.v": 1}), "stamp is a mapping of texts to texts"),
         (lambda s: go.test(s, shard="1/3"), r"shard is a Shard, such as Shard\(1, 3\)"),
     ],
 )
