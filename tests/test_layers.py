@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pipelines"
 
 VALUES = {
-    "accounts", "digest", "errors", "events", "filemode", "names", "op", "patterns", "result",
-    "scrub", "text", "tree", "version",
+    "accounts", "digest", "errors", "events", "filemode", "machines", "names", "op", "patterns",
+    "result", "scrub", "text", "tree", "version",
 }  # fmt: skip
 
 # Engine layer -> the engine layers that it may import, besides VALUES and itself.
@@ -21,6 +21,7 @@ ENGINE = {
     "errors": set(),
     "events": set(),
     "filemode": set(),
+    "machines": set(),
     "names": set(),
     "op": set(),
     "patterns": set(),

@@ -34,7 +34,9 @@ SLACK = 2.0
 # 207 MB in 2987 files, that took 3.7 times as long as restoring it.
 EFFORT = 5.0
 REFRESH = 3 * 86400.0  # an unchanged volume is published again before its head expires
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
+MACHINES = {
+    "amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l", "loong64": "loongarch64",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

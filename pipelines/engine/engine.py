@@ -5,7 +5,6 @@ gives an `Engine`. Leaving it stops what is running, then releases the lease.
 """
 
 import os
-import platform as host_platform
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio import to_thread
 
+from pipelines.engine import machines
 from pipelines.engine.answers import Answers
 from pipelines.engine.api import query
 from pipelines.engine.api.session import Session
@@ -55,7 +55,6 @@ __all__ = ["Engine", "opened"]
 T = TypeVar("T")
 DURABLE_EVERY = 30.0
 SEARCHES = 64  # patterns whose finds are kept
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le"}
 
 
 class Engine:
@@ -65,7 +64,7 @@ class Engine:
 
     def __init__(self, parts: Parts, settings: Settings, answers: Answers, lease: Lease) -> None:
         self.workdir = Path(settings.workdir).resolve()
-        self.platform = f"linux/{_ARCHITECTURES.get(host_platform.machine(), 'amd64')}"
+        self.platform = machines.platform()
         self._parts = parts
         self._settings = settings
         self._answers = answers

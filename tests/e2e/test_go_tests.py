@@ -338,3 +338,26 @@ async def test_files_of_other_platforms_are_vetted_again_when_they_change(source
         tree = dag.host().directory(str(source))
         assert "ok  \texample.com/m/a\t(cached)" in await go.test(tree)
         assert await go.vet(tree) == ""
+
+
+async def test_with_an_overlay_of_one_s_own_files_of_other_platforms_count_as_well(source):
+    put(source, "other/a.json", '{"Replace": {"/src/a/extra.go": "/src/other/extra.txt"}}')
+    put(source, "other/extra.txt", "package a\n\nconst extra = 1\n")
+    options = {"flags": ["-overlay=/src/other/a.json"], "inputs": ["other/**"]}
+    file = source / "a/a_windows.go"
+    file.write_text("package a\n\nconst Text = `\n//go:build windows\n`\n")
+    async with connect(engine="embedded") as dag:
+        assert "ok  \texample.com/m/a\t" in await go.test(
+            dag.host().directory(str(source)), "./a", **options
+        )
+    file.write_text("package a\n\n//go:build windows\n")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(dagger.ExecError) as failed:
+            await go.test(dag.host().directory(str(source)), "./a", **options)
+        assert "a_windows.go:3:1: misplaced //go:build comment" in failed.value.stderr
+    put(source, "other/extra.txt", "package a\n\nconst extra = missing\n")
+    file.write_text("package a\n")
+    async with connect(engine="embedded") as dag:
+        with pytest.raises(dagger.ExecError) as failed:
+            await go.test(dag.host().directory(str(source)), "./a", **options)
+        assert "other/extra.txt:3:15: undefined: missing" in failed.value.stderr

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipelines.engine import machines
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox import argv, capabilities
 from pipelines.engine.sandbox import binary as binaries
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from pipelines.engine.sandbox.emulation import Rule
 
 __all__ = ["Bubblewrap"]
-
-_USUAL = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
 class Bubblewrap:
@@ -180,7 +179,7 @@ def _identity(spec: Spec, mode: Mode) -> Identity | None:
 
 def _rule(platform: str) -> "Rule | None":
     """Find the emulator that a platform needs; this machine's own needs none."""
-    if platform in {"", f"linux/{_USUAL.get(os.uname().machine)}"}:
+    if platform in {"", machines.platform()}:
         return None
     from pipelines.engine.sandbox.emulation import emulator
 

@@ -21,6 +21,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pipelines.engine import machines
 from pipelines.engine.errors import SandboxError
 from pipelines.engine.sandbox.executable import is_static
 
@@ -70,13 +71,6 @@ MACHINES = {
         Machine("s390x", "s390x", 22, big=True),
     )
 }
-_HOSTS = {
-    "aarch64": "arm64",
-    "i686": "386",
-    "loongarch64": "loong64",
-    "mips64": "mips64le",
-    "x86_64": "amd64",
-} | {name: name for name in ("ppc64le", "riscv64", "s390x")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +120,9 @@ def machine_of(platform: str) -> Machine | None:
     return MACHINES[name]
 
 
-def native(name: str, machine: str | None = None) -> bool:
+def native(name: str, machine: str = "") -> bool:
     """Tell whether the kernel itself runs programs of an architecture."""
-    host = _HOSTS.get(os.uname().machine if machine is None else machine, "")
+    host = machines.architecture(machine)
     return name == host or (host, name) == ("amd64", "386") or _runs_arm(host, name)
 
 

@@ -9,9 +9,9 @@ import tarfile
 import pytest
 from tars import entry, shown, tar
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages import catalog
-from pipelines.engine.images.packages.base import host_platform
 from pipelines.engine.images.packages.busybox import applets
 from pipelines.engine.images.packages.copying import copy_tree
 from pipelines.engine.images.packages.deb import extract_file
@@ -174,23 +174,23 @@ def fake_go(tmp_path, version, root):
 
 @pytest.mark.parametrize("version", ["devel", "go1.26.6-X:nocoverageredesign"])
 def test_a_host_go_that_is_no_release_is_left_alone(tmp_path, goroot, version):
-    assert HostGo(fake_go(tmp_path, version, goroot)).newest("", host_platform()) is None
+    assert HostGo(fake_go(tmp_path, version, goroot)).newest("", machines.platform()) is None
 
 
 def test_a_host_go_that_is_official_needs_no_fingerprint(tmp_path, goroot):
     (goroot / "VERSION").write_text("go1.26.6\ntime 2026-01-01T00:00:00Z\n")
-    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", host_platform())
+    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", machines.platform())
     assert (found.version, found.fingerprint) == ("1.26.6", "")
 
 
 def test_a_patched_host_go_does_not_pass_for_the_official_release(tmp_path, goroot):
     host = HostGo(fake_go(tmp_path, "go1.26.6", goroot))
-    assert host.fetch(Toolchain("1.26.6", ""), tmp_path, host_platform()) is None
-    assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path, host_platform()) == goroot
+    assert host.fetch(Toolchain("1.26.6", ""), tmp_path, machines.platform()) is None
+    assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path, machines.platform()) == goroot
 
 
 def test_a_host_go_of_a_distribution_is_named_by_its_content(tmp_path, goroot):
-    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", host_platform())
+    found = HostGo(fake_go(tmp_path, "go1.26.6", goroot)).newest("1.26", machines.platform())
     assert found.fingerprint == fingerprint_of(goroot)
 
 
@@ -218,7 +218,7 @@ def test_a_program_that_does_not_end_is_killed_and_named():
 
 
 def test_package_images_are_for_this_machine_only(tmp_path):
-    other = "linux/arm64" if host_platform() != "linux/arm64" else "linux/amd64"
+    other = "linux/arm64" if machines.platform() != "linux/arm64" else "linux/amd64"
     with pytest.raises(ImageError, match="for this machine only"):
         catalog(os.environ, tmp_path).find(Reference.parse("golang:bookworm"), other)
 
@@ -226,7 +226,7 @@ def test_package_images_are_for_this_machine_only(tmp_path):
 def test_an_image_of_another_machine_says_so_in_its_recipe(tmp_path, goroot):
     golang = Golang([Place(goroot, "1.26.6")], Shell(), tmp_path / "scratch")
     ref = Reference.parse("golang:1")
-    here, there = (golang.pin(ref, p).info(ref, p) for p in (host_platform(), "linux/riscv64"))
+    here, there = (golang.pin(ref, p).info(ref, p) for p in (machines.platform(), "linux/riscv64"))
     assert here.digest != there.digest
     assert "platform" not in here.recipe["versions"]
     assert there.recipe["versions"]["platform"] == "linux/riscv64"
@@ -235,7 +235,7 @@ def test_an_image_of_another_machine_says_so_in_its_recipe(tmp_path, goroot):
 
 def test_the_hosts_go_is_no_toolchain_of_another_machine(tmp_path, goroot):
     host = HostGo(fake_go(tmp_path, "go1.26.6", goroot))
-    assert host.newest("1.26", host_platform()) is not None
+    assert host.newest("1.26", machines.platform()) is not None
     assert host.newest("1.26", "linux/riscv64") is None
     assert host.fetch(Toolchain("1.26.6", "", (), "mark"), tmp_path, "linux/riscv64") is None
 
@@ -293,7 +293,7 @@ def has_static_busybox():
 @pytest.mark.skipif(not has_static_busybox(), reason="the host has no static busybox")
 def test_the_busybox_of_the_host_becomes_an_image(tmp_path):
     packages = catalog(os.environ, tmp_path / "images")
-    info = packages.find(Reference.parse("busybox"), host_platform())
+    info = packages.find(Reference.parse("busybox"), machines.platform())
     into = tmp_path / "root"
     into.mkdir()
     (part,) = packages.parts(info)
@@ -304,7 +304,7 @@ def test_the_busybox_of_the_host_becomes_an_image(tmp_path):
     links = {p.name for p in (into / "bin").iterdir() if p.is_symlink()}
     assert links | {"busybox"} >= set(applets((into / "bin/busybox").read_bytes()))
     with pytest.raises(ImageError, match="use busybox or busybox:"):
-        packages.find(Reference.parse("busybox:99"), host_platform())
+        packages.find(Reference.parse("busybox:99"), machines.platform())
 
 
 @pytest.mark.parametrize("form", ["gz", "xz"])

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from tars import shown
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.packages.base import host_platform
 from pipelines.engine.images.packages.busybox import Found
 from pipelines.engine.images.packages.programs import Programs
 from pipelines.engine.images.packages.wheels import Wheels
@@ -46,7 +46,7 @@ class Source(Wheels):
 def pin(tmp_path, tag, source):
     zig = Zig(source, Shell(), tmp_path / "scratch")
     reference = Reference.parse(f"ziglang:{tag}")
-    return zig, zig.pin(reference, host_platform()).info(reference, host_platform())
+    return zig, zig.pin(reference, machines.platform()).info(reference, machines.platform())
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ Theory of operation
     ones are filled in a root filesystem that already shows what is below.
 """
 
-import platform as machine
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipelines.engine import machines
 from pipelines.engine.digest import Digest, digest_json
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import Evidence, ImageInfo
@@ -31,15 +31,12 @@ __all__ = [
     "Packages",
     "Part",
     "Pin",
-    "host_platform",
     "made_for",
     "stated",
 ]
 
 LABEL = "io.pipelines.package-image"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +172,10 @@ class Packages:
                 f"image {ref}: this digest is not known here, and a package image can not be "
                 f"made from a digest; use {package.example()}"
             )
-        if platform != host_platform() and not package.foreign:
+        if platform != machines.platform() and not package.foreign:
             raise ImageError(
                 f"image {ref} for {platform}: this package image is made for this machine only "
-                f"({host_platform()}), and no registry answered for it"
+                f"({machines.platform()}), and no registry answered for it"
             )
         return package.pin(ref, platform).info(ref, platform)
 
@@ -207,16 +204,9 @@ def _digest(recipe: Mapping[str, Any], platform: str) -> Digest:
 
 def made_for(recipe: Mapping[str, Any]) -> str:
     """Tell which platform a recipe is for: this machine's unless it says another."""
-    return str(recipe["versions"].get("platform", host_platform()))
+    return str(recipe["versions"].get("platform", machines.platform()))
 
 
 def stated(platform: str) -> dict[str, str]:
     """Give what a recipe says of its platform: nothing if it is this machine's."""
-    return {} if platform == host_platform() else {"platform": platform}
-
-
-def host_platform() -> str:
-    """Name this machine's platform as images spell it."""
-    name = machine.machine()
-    architecture = _ARCHITECTURES.get(name, name)
-    return f"linux/{architecture}" + ("/v7" if architecture == "arm" else "")
+    return {} if platform == machines.platform() else {"platform": platform}

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.info import Evidence
 from pipelines.engine.images.packages.apt import download
 from pipelines.engine.images.packages.base import (
     DEFAULT_PATH,
     Pin,
-    host_platform,
     made_for,
     stated,
 )
@@ -95,13 +95,13 @@ class Shell:
 
     def _applets(self, path: str, platform: str) -> list[str]:
         """Ask the binary for its applets, or read them if it is not this machine's."""
-        if platform == host_platform():
+        if platform == machines.platform():
             return self._programs.run([path, "--list"], "listing the applets of busybox").split()
         return applets(Path(path).read_bytes())
 
     @contextmanager
     def _binary(self, platform: str) -> Iterator[tuple[str, str]]:
-        if platform != host_platform():
+        if platform != machines.platform():
             kept = self._cache / platform.replace("/", "-") / "busybox"
             if not kept.exists():
                 self._download(kept, debian_architecture(platform))

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
 from pipelines.engine.images.packages.additions import Additions, debian_of
-from pipelines.engine.images.packages.base import Pin, host_platform
+from pipelines.engine.images.packages.base import Pin
 from pipelines.engine.images.packages.debian import epoch_of
 from pipelines.engine.images.packages.golang import Golang, check_version, environment
 from pipelines.engine.images.packages.tidying import clamp
@@ -41,10 +42,10 @@ class GolangDebian:
             return self._golang.pin(ref, platform)
         wanted = read(ref, _SUITES, "golang:1.26-bookworm")
         check_version(ref, wanted.version)
-        if platform != host_platform():
+        if platform != machines.platform():
             raise ImageError(
                 f"image {ref} for {platform}: Debian is assembled for this machine only "
-                f"({host_platform()}); use golang:{wanted.version or 'latest'} without a suite"
+                f"({machines.platform()}); use golang:{wanted.version or 'latest'} without a suite"
             )
         found = self._golang.newest(ref, wanted.version, platform)
         base = self._additions.base(ref, wanted.suite, platform, slim=False)

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.packages.base import host_platform
 from pipelines.engine.images.packages.copying import copy_file
 from pipelines.engine.images.packages.node import npm_line
 from pipelines.engine.images.packages.npm import Npm
@@ -47,7 +47,7 @@ class NpmNode:
 
 
 def _package() -> str:
-    architecture = host_platform().split("/")[1]
+    architecture = machines.platform().split("/")[1]
     return f"node-linux-{_ARCHITECTURES.get(architecture, architecture)}"
 
 

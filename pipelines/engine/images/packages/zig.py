@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipelines.engine import machines
 from pipelines.engine.errors import ImageError
-from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin, host_platform
+from pipelines.engine.images.packages.base import DEFAULT_PATH, Pin
 from pipelines.engine.images.packages.busybox import Shell
 from pipelines.engine.images.packages.copying import copy_tree
 from pipelines.engine.images.packages.room import room
@@ -75,7 +76,7 @@ class Zig:
     def fill(self, recipe: Mapping[str, Any], into: Path) -> None:
         """Make the root filesystem."""
         make_skeleton(into)
-        self._shell.install(into, recipe["contents"]["busybox"], host_platform())
+        self._shell.install(into, recipe["contents"]["busybox"], machines.platform())
         with room(self._scratch) as own:
             wheel = self._wheels.download(recipe["versions"]["zig"], own)
             self._wheels.unpack(wheel, own, _INSIDE)
