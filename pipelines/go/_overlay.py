@@ -9,6 +9,10 @@ Theory of operation
     package, and in nothing that it makes: the package is compiled and vetted again, what comes of
     it is what it was, and neither what imports it nor its tests run for it.
 
+    Go's index of packages is off there (`goindex=0`): by it Go refuses a package for two
+    constraints in a file for another target, but only once the file is older than two seconds, and
+    no result may follow from that.
+
     The header is in an overlay, so that no program and no test sees it. Packages without such a
     line, which are nearly all, are run as ever.
 
@@ -30,6 +34,7 @@ __all__ = ["digest_of", "overlaid"]
 
 _PLACE = "/pipelines/ignored"
 _HEADER = "zz_pipelines_ignored.h"
+_PLAIN = "goindex=0"
 
 
 async def overlaid(
@@ -39,6 +44,8 @@ async def overlaid(
     given = ["-count=1"] if found.beyond else []
     if not found.ignored:
         return _with_flags(container, given)
+    said = await container.env_variable("GODEBUG")
+    container = container.with_env_variable("GODEBUG", f"{said},{_PLAIN}" if said else _PLAIN)
     if any(flag.replace("--", "-", 1).startswith("-overlay") for flag in flags):
         return _with_flags(container, [*given, "-a"])  # there can be one overlay only
     files = dagger.dag.directory()
