@@ -33,6 +33,7 @@ GROUPS = (
     "ledger",
     "packs",
     "latency",
+    "shards",
     "crane",
     "buildx",
     "podinfo",
@@ -77,7 +78,7 @@ def _groups(
                 images.measure(report, engines, scratch, quick=quick)
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
-            elif name in {"policy", "ledger", "packs", "latency"}:
+            elif name in {"policy", "ledger", "packs", "latency", "shards"}:
                 _caches(report, name, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
@@ -95,8 +96,11 @@ def _caches(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
     if shutil.which("go") is None:
         report.skip(name, "no `go` on PATH: there is nothing to build")
         return
-    from ci.bench import latency, ledger, packs, policy
+    from ci.bench import latency, ledger, packs, policy, shards
 
+    if name == "shards":
+        shards.measure(report, scratch)
+        return
     modules = {"policy": policy, "ledger": ledger, "packs": packs, "latency": latency}
     modules[name].measure(report, scratch, quick=quick)
 
