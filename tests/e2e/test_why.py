@@ -105,6 +105,24 @@ async def test_an_image_that_changed_is_named(session, told, tmp_path):
     assert kinds == ["image"]
 
 
+@pytest.mark.network
+async def test_another_version_of_a_toolchain_is_a_reason_of_its_own(session, go_version):
+    other = "1.26.1" if go_version != "1.26.1" else "1.26.0"
+    told = []
+    for version in (go_version, other, go_version):
+        async with session() as (dag, heard):
+            box = dag.container().from_(f"golang:{version}").with_exec(["go", "version"])
+            assert f" go{version} " in await box.stdout()
+        told.append([r for event in heard if event["event"] == "why" for r in event["reasons"]])
+    first, changed, back = told
+    assert [reason["kind"] for reason in first] == ["first run"]
+    kinds = [(reason["kind"], reason.get("what", "")) for reason in changed]
+    assert kinds == [("toolchain", ""), ("environment", "GOLANG_VERSION")]
+    assert changed[0]["before"].startswith(f"golang:{go_version} ")
+    assert changed[0]["after"].startswith(f"golang:{other} ")
+    assert back == []
+
+
 async def test_a_service_that_changed_is_named(session):
     found = []
     for word in ("one", "two"):
