@@ -47,6 +47,7 @@ WEAK = {
     "published": "2026-01-01T00:00:00Z",
     "summary": "Invented",
     "details": "Invented.",
+    "database_specific": {"url": "https://example.invalid/GO-2026-9999"},
     "affected": [{
         "package": {"name": "example.com/weak", "ecosystem": "Go"},
         "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.1.0"}]}],
