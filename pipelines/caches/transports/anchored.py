@@ -16,7 +16,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 
@@ -87,9 +87,16 @@ class Anchored:
                 return os.fstat(fd).st_size
         return None
 
-    def create(self, parts: tuple[str, ...], content: bytes) -> bool:
-        """Write a file unless the name is taken, by whatever; tell whether it was free."""
+    def create(
+        self, parts: tuple[str, ...], content: bytes, still: Callable[[], bool] | None = None
+    ) -> bool:
+        """Write a file unless the name is taken, by whatever; tell whether it was free.
+
+        With `still` the name is taken first, and given back if then `still()` is false.
+        """
         with self.inside(parts[:-1], make=True) as at:
+            if still is not None:
+                return self._create_named(at, parts[-1], content, still)
             if self._unnamed:
                 made = _create_unnamed(at, parts[-1], content)
                 if made is not None:
@@ -124,10 +131,14 @@ class Anchored:
                     found.append((name, os.stat(name, dir_fd=at, follow_symlinks=False)))
         return found
 
-    def _create_named(self, at: int, name: str, content: bytes) -> bool:
+    def _create_named(
+        self, at: int, name: str, content: bytes, still: Callable[[], bool] | None = None
+    ) -> bool:
         with self.inside((INCOMING,), make=True) as incoming:
             ours = _named(incoming, content)
             try:
+                if still is not None:
+                    return _exclusive(incoming, ours, at, name, still)
                 if self._links:
                     with suppress(FileExistsError):
                         os.link(ours, name, src_dir_fd=incoming, dst_dir_fd=at)
@@ -165,11 +176,17 @@ def _create_unnamed(at: int, name: str, content: bytes) -> bool | None:
     return True
 
 
-def _exclusive(source: int, ours: str, at: int, name: str) -> bool:
+def _exclusive(
+    source: int, ours: str, at: int, name: str, still: Callable[[], bool] = lambda: True
+) -> bool:
     """Give a file its name where there are no links: take the name, then rename over it."""
     try:
         os.close(os.open(name, _WRITE | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=at))
     except FileExistsError:
+        return False
+    if not still():
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=at)
         return False
     os.rename(ours, name, src_dir_fd=source, dst_dir_fd=at)
     return True

@@ -12,6 +12,11 @@ Theory of operation
     now, it was late, and merges. Some versions behind the newest are kept so that a listing
     which runs meanwhile meets at least one of them.
 
+    Where there are no links, a version has its name for a moment before its content, or for good if
+    its writer died between. Readers take the version before it. Who replaces what it read so takes
+    its own name first and then looks whether the version that was empty still is: if it is, that
+    writer will list later, and see that it was late; if not, we are.
+
     Whatever else lies in the directory is not ours: it is neither read nor deleted.
 """
 
@@ -94,7 +99,8 @@ class DirectoryTransport:
 
         def act() -> bool:
             number = self._following(parts, seen)
-            if not self._files.create((*parts, f"{number:012}"), content):
+            still = self._unfilled(parts, seen)
+            if not self._files.create((*parts, f"{number:012}"), content, still):
                 return False
             present = self._versions(parts)
             for old in present:
@@ -146,15 +152,27 @@ class DirectoryTransport:
         Nobody gets to the last number by counting: whoever put it there wants no more versions
         to be made. Then all go, and counting begins anew.
         """
-        number = int(seen[0].version) + 1 if seen else 1
+        number = _numbers(seen)[0] + 1
         if number <= _LAST:
             return number
         for version in self._versions(parts):
             self._files.unlink((*parts, f"{version:012}"))
         return 1
 
+    def _unfilled(self, parts: tuple[str, ...], seen: Sequence[Head]) -> Callable[[], bool] | None:
+        """Give what tells whether the versions that were empty still are; None if none was."""
+        newest, filled = _numbers(seen)
+        if newest == filled:
+            return None
+
+        def still() -> bool:
+            between = [v for v in self._versions(parts) if filled < v <= newest]
+            return not any(self._files.size((*parts, f"{v:012}")) for v in between)
+
+        return still
+
     def _newest(self, parts: tuple[str, ...]) -> Sequence[Head]:
-        """Read a head: the newest version that is not empty, under the newest number.
+        """Read a head: the newest version that is not empty, under the newest number and its own.
 
         An empty one is of a writer that has a name but has not written yet, or never will.
         """
@@ -165,8 +183,8 @@ class DirectoryTransport:
             except (FileNotFoundError, IsADirectoryError):
                 continue
             if content:
-                return [Head(content, str(versions[-1]))]
-        return [Head(b"", str(versions[-1]))] if versions else []
+                return [Head(content, f"{versions[-1]} {version}")]
+        return [Head(b"", f"{versions[-1]} 0")] if versions else []
 
     def _walk(self, prefix: str) -> Iterator[Item]:
         """Give the items whose names begin with `prefix`."""
@@ -211,6 +229,12 @@ class DirectoryTransport:
         else:
             way = "check the file system"
         return Unavailable(f"{self.url}/{name}: {exc.strerror or exc}; {way}")
+
+
+def _numbers(seen: Sequence[Head]) -> tuple[int, int]:
+    """Read the newest version's number, and that of the version whose content was seen."""
+    newest, filled = seen[0].version.split() if seen else ("0", "0")
+    return int(newest), int(filled)
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -123,6 +123,79 @@ async def test_a_head_that_a_writer_reserved_and_left_does_not_block(root, trans
     assert [h.content for h in await transport.heads("heads/local/key")] == [b"two"]
 
 
+class Slow(Anchored):
+    """No links; what is to happen once a name is taken, and before it has its content, happens."""
+
+    def __init__(self, root, meanwhile=lambda: None):
+        super().__init__(root, unnamed=False, links=False)
+        self.meanwhile = meanwhile
+
+    def create(self, parts, content, still=None):
+        def look():
+            self.meanwhile()
+            return still is None or still()
+
+        return super().create(parts, content, look)
+
+
+def slow(root, meanwhile=lambda: None):
+    return DirectoryTransport(str(root), Slow(str(root), meanwhile))
+
+
+async def test_a_version_that_is_filled_after_it_was_read_is_merged_and_not_lost(root):
+    """The other writer has its name when we read, and is done before we take ours."""
+    await put(slow(root), "heads/local/key", b"one")
+    seen = []
+
+    def read():
+        seen.extend(anyio.run(slow(root).heads, "heads/local/key"))
+
+    await put(slow(root, read), "heads/local/key", b"one two")
+    assert [head.content for head in seen] == [b"one"]
+    with pytest.raises(Conflict):
+        await slow(root).swap("heads/local/key", b"one three", seen)
+    assert sorted(os.listdir(root / "heads/local/key@")) == ["000000000001", "000000000002"]
+    assert [h.content for h in await slow(root).heads("heads/local/key")] == [b"one two"]
+
+
+async def test_a_name_that_was_given_back_and_taken_again_is_merged_and_not_lost(root):
+    """What was empty when we read is gone when we begin, and there whole when we have our name."""
+    await put(slow(root), "heads/local/key", b"one")
+    other = root / "heads/local/key@/000000000002"
+    other.touch()
+    seen = await slow(root).heads("heads/local/key")
+    other.unlink()
+    with pytest.raises(Conflict):
+        await slow(root, lambda: other.write_bytes(b"one two")).swap(
+            "heads/local/key", b"one three", seen
+        )
+    assert [h.content for h in await slow(root).heads("heads/local/key")] == [b"one two"]
+
+
+async def test_a_writer_that_is_overtaken_before_its_version_is_filled_is_told(root):
+    """We take our name while the other has only its own: it is the one that is late."""
+    await put(slow(root), "heads/local/key", b"one")
+
+    def overtake():
+        seen = anyio.run(slow(root).heads, "heads/local/key")
+        anyio.run(slow(root).swap, "heads/local/key", b"one three", seen)
+
+    seen = await slow(root).heads("heads/local/key")
+    with pytest.raises(Conflict):
+        await slow(root, overtake).swap("heads/local/key", b"one two", seen)
+    assert [h.content for h in await slow(root).heads("heads/local/key")] == [b"one three"]
+
+
+async def test_a_writer_that_died_with_an_empty_version_stops_nobody(root):
+    await put(slow(root), "heads/local/key", b"one")
+    (root / "heads/local/key@/000000000002").touch()
+    for transport in (slow(root), DirectoryTransport(str(root))):
+        [head] = await transport.heads("heads/local/key")
+        assert head.content == b"one"
+        await transport.swap("heads/local/key", b"one", [head])
+        (root / f"heads/local/key@/{int(head.version.split()[0]) + 2:012}").touch()
+
+
 async def test_links_and_directories_as_versions_do_not_block(root, transport, tmp_path):
     await put(transport, "heads/local/key", b"one")
     (root / "heads/local/key@/000000000002").symlink_to(tmp_path)
