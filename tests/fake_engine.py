@@ -22,7 +22,7 @@ SCHEMA = Path(__file__).parent.parent / "pipelines" / "engine" / "api" / "schema
 TOKEN = "secret-token"
 LEAVES = (
     "id", "sync", "version", "entries", "contents", "glob", "stdout", "export", "name", "platform",
-    "defaultPlatform", "digest", "envVariable",
+    "defaultPlatform", "digest",
 )  # fmt: skip
 
 
@@ -142,9 +142,6 @@ class FakeEngine:
                 return [f for f in self.files if self._matches(f, args["pattern"])]
             case "contents":
                 return self.files[chain.rpartition(".file(path='")[2].removesuffix("')")]
-            case "envVariable":
-                said = rf"withEnvVariable\(name='{args['name']}', value='([^']*)'"
-                return ([None, *re.findall(said, chain)])[-1]
             case "platform" | "defaultPlatform":
                 return self.outputs.get(name, "linux/amd64")
             case "stdout":

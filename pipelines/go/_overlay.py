@@ -9,9 +9,9 @@ Theory of operation
     package, and in nothing that it makes: the package is compiled and vetted again, what comes of
     it is what it was, and neither what imports it nor its tests run for it.
 
-    Go's index of packages is off there (`goindex=0`): by it Go refuses a package for two
-    constraints in a file for another target, but only once the file is older than two seconds, and
-    no result may follow from that.
+    Go's index of packages does not count there: by it Go refuses a package for two constraints in a
+    file for another target, but only once every file is older than two seconds, and no result may
+    follow from that. So the header has a time that is still to come.
 
     The header is in an overlay, so that no program and no test sees it. Packages without such a
     line, which are nearly all, are run as ever.
@@ -34,7 +34,7 @@ __all__ = ["digest_of", "overlaid"]
 
 _PLACE = "/pipelines/ignored"
 _HEADER = "zz_pipelines_ignored.h"
-_PLAIN = "goindex=0"
+_TO_COME = 2**31 - 1  # 2038-01-19, the last time that Dagger takes
 
 
 async def overlaid(
@@ -44,8 +44,6 @@ async def overlaid(
     given = ["-count=1"] if found.beyond else []
     if not found.ignored:
         return _with_flags(container, given)
-    said = await container.env_variable("GODEBUG")
-    container = container.with_env_variable("GODEBUG", f"{said},{_PLAIN}" if said else _PLAIN)
     if any(flag.replace("--", "-", 1).startswith("-overlay") for flag in flags):
         return _with_flags(container, [*given, "-a"])  # there can be one overlay only
     files = dagger.dag.directory()
@@ -55,7 +53,7 @@ async def overlaid(
         header = posixpath.normpath(posixpath.join(WORKDIR, directory, _HEADER))
         replaced[header] = f"{_PLACE}/{number}.h"
     files = files.with_new_file("overlay.json", json.dumps({"Replace": replaced}))
-    container = container.with_mounted_directory(_PLACE, files)
+    container = container.with_mounted_directory(_PLACE, files.with_timestamps(_TO_COME))
     return _with_flags(container, [*given, f"-overlay={_PLACE}/overlay.json"])
 
 

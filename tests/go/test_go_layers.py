@@ -339,7 +339,6 @@ def test_nothing_is_added_for_files_of_other_targets_that_nobody_can_refuse(
     monkeypatch, call, text
 ):
     calls = chain(monkeypatch, lambda s: call(s, "./lib"), {**LIBRARY, "lib/x_windows.go": text})
-    assert "GODEBUG" not in calls
     assert "overlay" not in calls
 
 
@@ -347,11 +346,8 @@ def test_nothing_is_added_for_files_of_other_targets_that_nobody_can_refuse(
 def test_files_of_other_targets_that_may_be_refused_count_and_their_age_does_not(monkeypatch, call):
     files = {**LIBRARY, "lib/x_windows.go": "//go:build arm\n//go:build arm64\n\npackage lib\n"}
     calls = chain(monkeypatch, lambda s: call(s, "./lib"), files)
-    assert "name='GODEBUG', value='goindex=0'" in calls
     assert "name='GOFLAGS', value='-overlay=/pipelines/ignored/overlay.json'" in calls
-    image = dagger.dag.container().from_("golang:1.26").with_env_variable("GODEBUG", "x=1")
-    own = chain(monkeypatch, lambda s: call(s, "./lib", image=image), files)
-    assert "name='GODEBUG', value='x=1,goindex=0'" in own
+    assert "withTimestamps(timestamp='2147483647')" in calls
 
 
 def test_an_engine_that_can_not_search_gets_the_whole_source(monkeypatch):
