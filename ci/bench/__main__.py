@@ -79,7 +79,7 @@ def _groups(
             elif name == "pulls":
                 pulls.measure(report, engines, scratch / "pulls", quick=quick)
             elif name in {"policy", "ledger", "packs", "latency", "shards"}:
-                _caches(report, name, scratch, quick=quick)
+                _with_go(report, name, scratch, quick=quick)
             elif name == "dockerfile":
                 own = embedded(scratch / "dockerfile" / "store")
                 dockerfiles.measure(report, own, scratch / "dockerfile", quick=quick)
@@ -92,16 +92,19 @@ def _groups(
     return failed
 
 
-def _caches(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
+def _with_go(report: Report, name: str, scratch: Path, *, quick: bool) -> None:
     if shutil.which("go") is None:
         report.skip(name, "no `go` on PATH: there is nothing to build")
         return
     from ci.bench import latency, ledger, packs, policy, shards
 
-    if name == "shards":
-        shards.measure(report, scratch)
-        return
-    modules = {"policy": policy, "ledger": ledger, "packs": packs, "latency": latency}
+    modules = {
+        "policy": policy,
+        "ledger": ledger,
+        "packs": packs,
+        "latency": latency,
+        "shards": shards,
+    }
     modules[name].measure(report, scratch, quick=quick)
 
 
