@@ -75,6 +75,15 @@ def no_default_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def room_enough() -> Iterator[None]:
+    """Let no store be swept because the disk of the machine is nearly full."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINES_STORE_MIN_FREE", "0")
+        patch.setenv("PIPELINES_STORE_MIN_FREE_INODES", "0")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def leak_gate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
