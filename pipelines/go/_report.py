@@ -28,7 +28,8 @@ from pipelines.report import timings as recorded
 
 __all__ = ["TestsFailed", "report"]
 
-SHOWN = 20
+SHOWN = 20  # failures that the message has, files that are read to point at lines
+LINES = 12  # of one failure in the message
 
 
 class TestsFailed(StageFailed):
@@ -77,7 +78,7 @@ async def report(
     else:
         work = {f"cell {n}": cells.run(cell) for n, cell in enumerate(plan.cells, 1)}
         ran = list((await gather(work, fail_fast=False)).values())
-    return await _finished(plan, ran)
+    return await _finished(source, plan, ran)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,13 @@ class _Cells:
         return await read(again, files, self.module, self.chosen.module)
 
 
-async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
+async def _finished(source: dagger.Directory, plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
     """Make one report of what ran."""
     results = Results(
         tuple(package for one in ran for package in one.results.packages),
         "".join(one.results.noise for one in ran),
     )
+    results = await _pointed(source, results)
     files = await _together(ran)
     if profile := await _profile(ran):
         # Go writes packages as they end: sorted, equal coverage is an equal file.
@@ -146,6 +148,16 @@ async def _finished(plan: Plan, ran: Sequence[_Ran]) -> dagger.Directory:
     if any(one.failed for one in ran) and results.failed:
         raise TestsFailed(_message(results), results, files)
     return mark_forced(files)
+
+
+async def _pointed(source: dagger.Directory, results: Results) -> Results:
+    """Read what tests logged from and what they failed at, where their output does not say."""
+    files = [file for file in results.doubtful if file.endswith(".go") and file[0] != "."][:SHOWN]
+    there = await source.filter(include=files).glob("**") if files else []
+    sources = {
+        file: (await source.file(file).contents()).split("\n") for file in there if file in files
+    }
+    return results.told_first(sources)
 
 
 async def _together(ran: Sequence[_Ran]) -> dagger.Directory:
@@ -194,17 +206,21 @@ def _again(results: Results) -> Iterator[tuple[str, str]]:
 def _tell(results: Results, coverage: float | None) -> None:
     """Tell the report of the run what failed and where, and how much Go had in its cache."""
     cached, tested = results.cached
-    annotations = []
-    for package, test in results.failed:
-        for place in (test or package).places[:1]:
-            title = f"{package.path} {test.name}" if test else package.path
-            where = {"file": place.file, "line": place.line}
-            message = (test or package).reason or place.message
-            annotations.append({**where, "title": title, "message": message})
+    annotations = [_annotation(package, test) for package, test in results.failed]
     tests: dict[str, object] = {"packages": tested, "cached": cached}
     if coverage is not None:
         tests["coverage"] = round(coverage, 1)
     note(tests=tests, annotations=annotations)
+
+
+def _annotation(package: Package, test: Test | None) -> dict[str, object]:
+    """Say at which line something failed; with no line where none is known."""
+    told = test or package
+    title = f"{package.path} {test.name}" if test else package.path
+    at = told.places[:1]
+    where = {"file": at[0].file, "line": at[0].line} if at else {}
+    message = told.reason or (at[0].message if at else "") or "\n".join(_end(package, test))
+    return {**where, "title": title, "message": message or "failed"}
 
 
 def _message(results: Results) -> str:
@@ -225,6 +241,17 @@ def _why(package: Package, test: Test | None) -> list[str]:
         at = f", at {places[0].file}:{places[0].line}" if places else ""
         return [f"{reason}{at}"]
     if places:
-        return [f"{place.file}:{place.line}: {place.message}" for place in places[:5]]
+        said = [f"{place.file}:{place.line}: {place.message}" for place in places[:5]]
+        return [line for text in said for line in _first(text.split("\n"))]
+    return _end(package, test)
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """Give the beginning of a message, what follows its first line further in."""
+    more = [f"  {line}".rstrip() for line in lines[1:LINES]]
+    return [lines[0], *more, *(["  …"] if len(lines) > LINES else [])]
+
+
+def _end(package: Package, test: Test | None) -> list[str]:
     text = test.output if test else package.build or package.output
     return [line for line in text.splitlines() if line.strip()][-5:]

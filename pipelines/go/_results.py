@@ -8,13 +8,14 @@ Source: `go doc test2json`; `go help test` on -json; `go help buildjson`.
 """
 
 import json
-import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["NAMELESS", "Package", "Place", "Results", "Test", "parse"]
+from pipelines.go._places import Place, places, told_first
+
+__all__ = ["NAMELESS", "Package", "Results", "Test", "parse"]
 
 Status = Literal["passed", "failed", "skipped", "flaky"]
 
@@ -26,16 +27,6 @@ NAMELESS = (
     r"package \S+ is not in std\b)"
 )
 _LATE = r"(?m)^panic: test timed out after (?P<limit>\S+)"
-_LINE = r"^\s*(?P<file>[^\s:][^:\n]*\.(?:go|s|c|h)):(?P<line>\d+)(?::\d+)?[:\s]"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of a source file; `file` is a path from the source's root."""
-
-    file: str
-    line: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +84,26 @@ class Results:
             for package in self.packages
             if package.path.startswith(".") or re.search(NAMELESS, package.build, re.MULTILINE)
         )
+
+    def told_first(self, sources: Mapping[str, Sequence[str]]) -> "Results":
+        """Let the first place of a test be none that was only logged (see `_places`)."""
+        packages = (
+            replace(
+                package,
+                tests=tuple(
+                    replace(test, places=told_first(test.places, sources)) for test in package.tests
+                ),
+            )
+            for package in self.packages
+        )
+        return replace(self, packages=tuple(packages))
+
+    @property
+    def doubtful(self) -> tuple[str, ...]:
+        """The files that say which of several places failed a test, or made it skip."""
+        tests = (test for package in self.packages for test in package.tests)
+        found = (test.places for test in tests if test.status != "passed" and len(test.places) > 1)
+        return tuple(dict.fromkeys(place.file for places in found for place in places))
 
     def _failed(self) -> Iterator[tuple[Package, Test | None]]:
         for package in self.packages:
@@ -243,7 +254,7 @@ def _closed(path: str, found: _Open, module: str, root: str) -> Package:
             ended or ("failed" if status == "failed" else "passed"),
             seconds,
             str(text),
-            tuple(_places(str(text), directory, module, root)),
+            tuple(places(str(text), directory, module, root)),
             "" if ended else early,
         )
         for name, (ended, seconds, text) in found.tests.items()
@@ -257,29 +268,6 @@ def _closed(path: str, found: _Open, module: str, root: str) -> Package:
         found.build,
         output,
         tests,
-        tuple(_places(found.build, "", module, root)),
+        tuple(places(found.build, "", module, root)),
         early,
     )
-
-
-def _places(text: str, directory: str, module: str, root: str) -> Iterator[Place]:
-    """Find the lines that say where: `x_test.go:12: message`; of traces, those of this module."""
-    panic = re.search(r"^panic: .*$", text, re.MULTILINE)
-    for line in text.splitlines():
-        found = re.match(_LINE, line)
-        if found is None or found["file"] == "_testmain.go":
-            continue
-        file, rest = found["file"].removeprefix("/src/"), line[found.end() :].strip()
-        trace = line.startswith("\t") and rest.startswith("+0x")
-        if file.startswith("/"):
-            continue  # the toolchain's own
-        if module and file.startswith(f"{module}/"):
-            file = file[len(module) + 1 :]  # as -trimpath writes it
-        elif trace and file == found["file"]:
-            continue  # of the standard library, or of another module
-        elif "/" not in file:
-            file = posixpath.join(directory, file)
-        message = panic[0] if trace and panic else rest
-        if not found["file"].startswith("/src/"):
-            file = posixpath.join(root, file)
-        yield Place(posixpath.normpath(file), int(found["line"]), message)

@@ -15,7 +15,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def annotations(rows: Sequence[StageRow]) -> list[Mapping[str, Any]]:
-    """Give what stages said of lines of the source: `file`, `line`, `title`, `message`."""
+    """Give what stages said: `title`, `message`, and `file`, `line` of the source where known."""
     notes = (note for row in rows for note in row.notes)
     return [one for note in notes for one in note.get("annotations", ())]
 
@@ -23,7 +23,8 @@ def annotations(rows: Sequence[StageRow]) -> list[Mapping[str, Any]]:
 def github(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Spell annotations as commands to GitHub's runner."""
     for one in found:
-        where = ",".join(f"{name}={_property(one[name])}" for name in ("file", "line", "title"))
+        known = (name for name in ("file", "line", "title") if name in one)
+        where = ",".join(f"{name}={_property(one[name])}" for name in known)
         yield f"::error {where}::{_data(one['message'])}"
 
 

@@ -156,6 +156,22 @@ async def test_a_package_that_takes_too_long_is_timed_out_and_the_others_go_on(s
     assert root.find(".//failure").get("message") == "timed out after 200ms"
 
 
+async def test_a_failure_is_at_the_line_that_failed_and_not_at_one_that_logged(source):
+    put(source, "logs/logs_test.go",
+        'func TestLogs(t *testing.T) {\n'
+        '\tt.Log("starting")\n'
+        '\tt.Cleanup(func() { t.Log("stopped") })\n'
+        '\tt.Error("\\n\\tError:\\n\\tnot equal")\n}\n'
+        'func TestSkips(t *testing.T) { t.Log("looking")\n t.Skip("no docker") }\n')  # fmt: skip
+    files, failure = await reported(source)
+    assert "logs/logs_test.go:8: Error:\n      not equal\n    logs/logs_test.go:6" in str(failure)
+    root = validated(files["junit.xml"])
+    [failed] = [case for case in root.iter("testcase") if case.get("name") == "TestLogs"]
+    assert failed.get("line") == "8"
+    assert failed.find("failure").get("message") == "Error:\nnot equal"
+    assert root.find(".//skipped").get("message") == "no docker"
+
+
 BAD = {
     "exits/exits_test.go": 'import "os"\n\nfunc TestMain(m *testing.M) { os.Exit(3) }\n',
     "leaks/leaks_test.go": (

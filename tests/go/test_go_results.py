@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.go._junit import junit
-from pipelines.go._results import KEPT, Place, parse
+from pipelines.go._places import Place
+from pipelines.go._results import KEPT, parse
 from tests.go.schema import validated
 
 M = "example.com/m"
