@@ -72,10 +72,10 @@ class Referee:
         (scratch / "warm.go").write_text(f"package main\n\n{imports}\nfunc main() {{}}\n")
         (scratch / "warm_test.go").write_text('package main\n\nimport _ "testing"\n')
         out = ["-o", os.devnull, "."]
-        for words in (["build"], ["test", "-c"]):
-            self._go([*words, "-trimpath", *out], scratch, env)
+        for words in (["build", "-trimpath"], ["test", "-c"]):
+            self._go([*words, *out], scratch, env)
         if _platform(_HERE).items() <= env.items():
-            self._go(["test", "-trimpath", "."], scratch, env)
+            self._go(["test", "."], scratch, env)
 
     def _others(self, own: Path, module: str, env: Mapping[str, str]) -> list[str]:
         """List the packages that can be imported and are not of the project, and a few more."""
@@ -122,7 +122,6 @@ class Referee:
         self, here: Path, env: Mapping[str, str], options: Options
     ) -> tuple[Outcome, dict[str, frozenset[str]]]:
         flags = [
-            "-trimpath",
             "-buildvcs=false",
             *([f"-tags={options.tags}"] if options.tags else []),
         ]
@@ -135,7 +134,7 @@ class Referee:
             out.mkdir(parents=True)
             mine = {**env, **_platform(platform)}
             made = self._go(
-                ["build", *flags, *stamps, "-o", f"{out}/", package],
+                ["build", "-trimpath", *flags, *stamps, "-o", f"{out}/", package],
                 here / "source",
                 mine,
                 check=False,

@@ -15,6 +15,7 @@ from pipelines.go._goreleaser import NAMES, Target, read
 __all__ = ["Project", "go_version", "inspect", "targets", "version"]
 
 _TOOLCHAIN = re.compile(r"^\s*toolchain\s+go(?P<version>\d+\.\d+\S*)", re.MULTILINE)
+_MINIMUM = (1, 21)  # the first Go to which a go line is the oldest that will do
 _MODULE = re.compile(r'^\s*module\s+"?(?P<path>[^\s"]+)', re.MULTILINE)
 _GO = re.compile(r"^\s*go\s+(?P<version>\d+\.\d+\S*)", re.MULTILINE)
 
@@ -38,7 +39,8 @@ async def version(source: dagger.Directory, module: str = ".") -> str:
     """Read which Go `source` wants: `toolchain` line, else `go` line, of go.work or go.mod.
 
     The version is taken as it is written: who writes `go 1.26.0` gets 1.26.0, as with any Go from
-    1.21 on, and `toolchain go1.26.8` says what to build with.
+    1.21 on, and `toolchain go1.26.8` says what to build with. A `go` line before 1.21 says which
+    language the source is written in, and every later Go speaks it: that is Go 1.21.
 
     Raises:
         SourceError: there is no go.mod, or no version in it.
@@ -96,8 +98,11 @@ async def _read(source: dagger.Directory, module: str) -> Project:
 
 def go_version(text: str, name: str = "go.mod") -> str:
     """Find the version in the text of a go.mod or go.work."""
-    if found := _TOOLCHAIN.search(text) or _GO.search(text):
+    if found := _TOOLCHAIN.search(text):
         return found["version"].removesuffix("-auto")
+    if found := _GO.search(text):
+        major, minor = (int(number) for number in re.findall(r"\d+", found["version"])[:2])
+        return found["version"] if (major, minor) >= _MINIMUM else "1.21"
     raise SourceError(
         f"{name} says no Go version; add one with `go mod edit -go=1.26`, or pass version="
     )

@@ -54,7 +54,7 @@ _READS = (
     r"\b(ReadDir|WalkDir|Walk|Glob|DirFS|Readdir\w*|ParseDir|FileServer|CopyFS)\(",
     r'(Command(Context)?|LookPath)\([^)]*["`](go|gofmt)["`]',
     r'["`](go|gofmt)["`],\s*["`](build|env|generate|install|list|mod|run|test|tool|vet)["`]',
-    r"\b(runtime\.Caller|Getwd)\(",
+    r"\b(runtime\.Caller|runtime\.CallersFrames|FileLine|Getwd)\(",
 )
 _LOADS = r"\bpackages\.Load\("  # golang.org/x/tools: runs `go list`, which reads code and no more
 MANIFESTS = ("go.mod", "go.work")

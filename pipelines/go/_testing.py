@@ -25,8 +25,8 @@ class Testing(Setup, total=False):
         from patterns of packages to seconds, of which the longest that matches counts. A package
         that takes longer fails and is reported as timed out; the others go on.
     tags: Build tags.
-    trimpath: Test what `build` builds, which is the default. Tests that look for their own source
-        file by its path (`runtime.Caller`) need `trimpath=False`.
+    trimpath: Leave paths out of the test programs, as `build` does. Not by default: tests that look
+        for files beside their own source (`runtime.Caller`) need the path.
     flags: More flags of `go test`, such as `-parallel=4`.
     inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**` for
         the whole source.
@@ -64,7 +64,7 @@ class Choices:
     short: bool = False
     timeout: float | Mapping[str, float] | None = None
     tags: tuple[str, ...] = ()
-    trimpath: bool = True
+    trimpath: bool = False
     flags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     affected: dagger.Directory | dagger.GitRef | str | None = None

@@ -227,6 +227,8 @@ def test_vet_looks_at_the_files_of_a_tested_package_for_other_targets():
         ('exec.LookPath("go")', "runs Go itself"),
         ('exec.Command("go", "build", ".")', "runs Go itself"),
         ("runtime.Caller(0)", "runs Go itself"),
+        ("runtime.CallersFrames(pcs)", "runs Go itself"),
+        ("runtime.FuncForPC(pc).FileLine(pc)", "runs Go itself"),
     ],
 )
 def test_tests_that_may_read_anything_read_everything(line, why):

@@ -183,9 +183,7 @@ def test_an_image_of_ones_own_replaces_the_stock_image(monkeypatch):
 def test_tests_give_their_output(monkeypatch):
     output, forced = made(monkeypatch, go.test)
     assert output == "ok\n"
-    assert forced[-1].endswith(
-        "withExec(args=['go', 'test', '-trimpath', '-buildvcs=false', './...'])"
-    )
+    assert forced[-1].endswith("withExec(args=['go', 'test', '-buildvcs=false', './...'])")
 
 
 def place(monkeypatch, **options):
@@ -231,7 +229,7 @@ def test_vet_has_the_flags_of_builds(monkeypatch):
 
 
 def test_a_failing_test_is_an_exec_error_with_its_output(monkeypatch):
-    command = ["go", "test", "-trimpath", "-buildvcs=false", "./..."]
+    command = ["go", "test", "-buildvcs=false", "./..."]
     with pytest.raises(dagger.ExecError) as caught:
         made(monkeypatch, go.test, failing=[command])
     assert caught.value.command == command
@@ -258,6 +256,10 @@ def test_a_module_outside_of_the_source_is_an_error(monkeypatch):
         ({"go.mod": "module m\ngo 1.21\n", "go.work": "go 1.26.1\nuse .\n"}, "1.26.1"),
         ({"go.work": "go 1.26\nuse ./a\n", "a/go.mod": "go 1.25\n"}, "1.26"),
         ({"go.mod": "module go\r\n\r\ngo 1.24\r\n"}, "1.24"),
+        ({"go.mod": "module m\ngo 1.15\n"}, "1.21"),
+        ({"go.mod": "module m\ngo 1.20\n"}, "1.21"),
+        ({"go.mod": "module m\ngo 1.21\n"}, "1.21"),
+        ({"go.mod": "module m\ngo 1.20\ntoolchain go1.22.3\n"}, "1.22.3"),
     ],
 )
 def test_the_version_is_the_one_that_the_source_says(monkeypatch, files, version):

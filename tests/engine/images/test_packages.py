@@ -135,6 +135,20 @@ def test_a_tag_that_can_not_be_given_is_refused(tmp_path, goroot, tag, what):
         pin(tag, Place(goroot, "1.26.6"), tmp_path=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("version", "runs"), [("1.20.14", False), ("1.9", False), ("1.21.0", True)]
+)
+def test_a_go_that_needs_a_c_library_is_refused_before_it_is_fetched(
+    tmp_path, goroot, version, runs
+):
+    tag = ".".join(version.split(".")[:2])
+    if runs:
+        assert pin(tag, Place(goroot, version), tmp_path=tmp_path).versions["go"] == version
+        return
+    with pytest.raises(ImageError, match=rf"Go {version} needs a C library.*golang:{tag}-bookworm"):
+        pin(tag, Place(goroot, version), tmp_path=tmp_path)
+
+
 def test_the_root_filesystem_has_the_toolchain_with_normal_modes(tmp_path, goroot):
     golang = Golang([Place(goroot, "1.26.6")], Shell(), tmp_path / "scratch")
     info = golang.pin(Reference.parse("golang:1"), "linux/amd64").info(

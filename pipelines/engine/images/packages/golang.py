@@ -28,6 +28,7 @@ _KEPT = frozenset(("VERSION", "LICENSE", "PATENTS", "go.env", "bin", "lib", "pkg
 _PROGRAMS = re.compile(r"bin/[^/]+|pkg/tool/[^/]+/[^/]+|lib/wasm/\w+_exec|.*\.(?:bash|rc|pl|sh)")
 _SUFFIXES = ("-scratch",)
 _DISTRIBUTIONS = re.compile(r"-(alpine|windows|nanoserver)")
+_STATIC = (1, 21)  # whose `go` is the first that needs no C library
 _VERSION = re.compile(r"\d+(?:\.\d+(?:(?:rc|beta)\d+)?(?:\.\d+)?)?")
 
 
@@ -63,8 +64,13 @@ class Golang:
         return "golang:<version>"
 
     def pin(self, ref: Reference, platform: str) -> Pin:
-        """Decide which release of Go a tag stands for."""
+        """Decide which release of Go a tag stands for.
+
+        Raises:
+            ImageError: nobody has one, or it does not run in an image without a C library.
+        """
         found = self.newest(ref, _wanted(ref), platform)
+        _check_runs(ref, found.version)
         shell = self._shell.find(platform)
         contents = {"busybox": shell.sha256}
         if found.fingerprint:
@@ -153,6 +159,16 @@ def check_version(ref: Reference, version: str) -> None:
     """
     if version and not _VERSION.fullmatch(version):
         raise ImageError(f"image {ref}: {ref.tag!r} is not a Go version; use one like golang:1.26")
+
+
+def _check_runs(ref: Reference, version: str) -> None:
+    numbers = re.findall(r"\d+", version)
+    if tuple(map(int, numbers[:2])) < _STATIC:
+        raise ImageError(
+            f"image {ref}: Go {version} needs a C library, which this package image has not; use "
+            f"golang:{ref.tag}-bookworm (Debian), Go 1.21 or newer, or run on the Dagger engine: "
+            "--engine dagger"
+        )
 
 
 def fingerprint_of(root: Path) -> str:
