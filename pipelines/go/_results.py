@@ -1,8 +1,9 @@
 """What `go test -json` says, as a value. Pure functions of its lines.
 
 A test that began and never ended (a panic, `os.Exit`, a time-out) failed. What a package could not
-be built for is no test's failure: it is the package's `build` output. Lines that are no JSON (a
-test that writes to the terminal by itself) are kept as `noise`.
+be built for is no test's failure: it is the package's `build` output. A test that runs tests
+prints what looks like their end, and Go takes it for one: in a package that passed nothing failed.
+Lines that are no JSON (a test that writes to the terminal by itself) are kept as `noise`.
 
 Source: `go doc test2json`; `go help test` on -json; `go help buildjson`.
 """
@@ -244,6 +245,13 @@ def _early(found: _Open) -> str:
     return f"timed out after {late['limit']}" if late else ""
 
 
+def _ended(ended: Status | None, package: Status) -> Status:
+    """Say how a test ended: in no package that passed has one failed, whatever was printed."""
+    if package == "passed":
+        return "passed" if ended in {None, "failed"} else ended
+    return ended or ("failed" if package == "failed" else "passed")
+
+
 def _closed(path: str, found: _Open, module: str, root: str) -> Package:
     status: Status = found.status or "failed"
     early = _early(found) if status == "failed" else ""
@@ -251,7 +259,7 @@ def _closed(path: str, found: _Open, module: str, root: str) -> Package:
     tests = tuple(
         Test(
             name,
-            ended or ("failed" if status == "failed" else "passed"),
+            _ended(ended, status),
             seconds,
             str(text),
             tuple(places(str(text), directory, module, root)),

@@ -72,6 +72,14 @@ def test_a_trace_says_the_line_of_this_module_and_the_panic(file):
     assert found.failed[0][1].places == (Place("sub/a.go", 3, "panic: oh no"),)
 
 
+def test_tests_that_a_test_runs_may_fail_in_a_package_that_passes():
+    tests = [("TestRuns", "pass", ""), ("Inner", "fail", "--- FAIL: Inner"), ("Open", "", "")]
+    found = results(ended(M, "pass", *tests, ("TestSkips", "skip", "")))
+    assert found.failed == ()
+    assert [t.status for t in found.packages[0].tests] == ["passed"] * 3 + ["skipped"]
+    assert 'failures="0"' in junit(found)
+
+
 def test_an_exit_outside_of_tests_is_the_packages_failure():
     [(package, test)] = results(ended(M, "fail", output=["exit status 3\n"])).failed
     assert (test, package.output) == (None, "exit status 3\n")
