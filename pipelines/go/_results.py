@@ -2,7 +2,7 @@
 
 A test that began and never ended (a panic, `os.Exit`, a time-out) failed. What a package could not
 be built for is no test's failure: it is the package's `build` output. A test that runs tests
-prints what looks like their end, and Go takes it for one: in a package that passed nothing failed.
+prints what looks like their end, and Go takes it for one: what passed has no part that failed.
 Lines that are no JSON (a test that writes to the terminal by itself) are kept as `noise`.
 
 Source: `go doc test2json`; `go help test` on -json; `go help buildjson`.
@@ -245,11 +245,23 @@ def _early(found: _Open) -> str:
     return f"timed out after {late['limit']}" if late else ""
 
 
-def _ended(ended: Status | None, package: Status) -> Status:
-    """Say how a test ended: in no package that passed has one failed, whatever was printed."""
+def _ended(name: str, found: _Open, package: Status) -> Status:
+    """Say how a test ended: a failed one fails those around it and its package, or is none."""
+    ended = found.tests[name][0]
     if package == "passed":
         return "passed" if ended in {None, "failed"} else ended
+    if ended == "failed" and any(
+        found.tests[above][0] == "passed" for above in _above(name, found)
+    ):
+        return "passed"
     return ended or ("failed" if package == "failed" else "passed")
+
+
+def _above(name: str, found: _Open) -> Iterator[str]:
+    """Give the tests that a subtest is part of."""
+    parts = name.split("/")
+    names = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    return (above for above in names if above in found.tests)
 
 
 def _closed(path: str, found: _Open, module: str, root: str) -> Package:
@@ -259,7 +271,7 @@ def _closed(path: str, found: _Open, module: str, root: str) -> Package:
     tests = tuple(
         Test(
             name,
-            _ended(ended, status),
+            _ended(name, found, status),
             seconds,
             str(text),
             tuple(places(str(text), directory, module, root)),

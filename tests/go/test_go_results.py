@@ -80,6 +80,12 @@ def test_tests_that_a_test_runs_may_fail_in_a_package_that_passes():
     assert 'failures="0"' in junit(found)
 
 
+def test_a_test_that_passed_has_no_part_that_failed():
+    tests = [("TestRuns", "pass", ""), ("TestRuns/x/y", "fail", ""), ("TestBad", "fail", "")]
+    found = results(ended(M, "fail", *tests, ("TestBad/x", "fail", "")))
+    assert [test.name for _, test in found.failed] == ["TestBad/x"]
+
+
 def test_an_exit_outside_of_tests_is_the_packages_failure():
     [(package, test)] = results(ended(M, "fail", output=["exit status 3\n"])).failed
     assert (test, package.output) == (None, "exit status 3\n")
