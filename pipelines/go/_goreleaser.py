@@ -3,9 +3,10 @@
 Read: `id`, `main`, `binary`, `dir`, `goos`, `goarch`, the variants (`goarm`, `goamd64`, …),
 `ignore`, `targets`, `flags`, `tags`, `ldflags`, `env` (CGO_ENABLED), `skip`. What changes what is
 built and is not understood is an error that names it; what only matters for a release (hooks,
-archives, signing) is not read. Templates know what is given in `values`; a release's `.Version`,
-`.Commit` and `.Date` mean nothing outside of one, so a stamp that needs them is left out if they
-are not given.
+archives, signing) is not read. Templates know the target (`.Os`, `.Arch`, `.Arm`, …) and what is
+given in `values`; a release's `.Version`, `.Commit` and `.Date` mean nothing outside of one, so a
+stamp that needs them is left out if they are not given. `-ldflags` among the flags has no effect,
+since GoReleaser adds its own behind it and Go takes the last.
 
 Source: GoReleaser 2, customization/builds/builders/go.md; `internal/builders/golang` for the pairs
 that are passed over.
@@ -36,6 +37,12 @@ _VARIANT_KEYS = {
     "mipsle": "gomips", "mips64": "gomips", "mips64le": "gomips", "ppc64": "goppc64",
     "ppc64le": "goppc64", "riscv64": "goriscv64",
 }  # fmt: skip
+# Where a template names an architecture's variant, and what GoReleaser says if none is chosen.
+_VARIANT_NAMES = {
+    "go386": ("I386", "sse2"), "goamd64": ("Amd64", "v1"), "goarm": ("Arm", "6"),
+    "goarm64": ("Arm64", "v8.0"), "gomips": ("Mips", "hardfloat"), "goppc64": ("Ppc64", "power8"),
+    "goriscv64": ("Riscv64", "rva20u64"),
+}  # fmt: skip
 _READ = {
     "binary", "dir", "env", "flags", "go386", "goamd64", "goarch", "goarm", "goarm64", "gomips",
     "goos", "goppc64", "goriscv64", "id", "ignore", "ldflags", "main", "skip", "tags", "targets",
@@ -49,7 +56,10 @@ _ONLY_RELEASES = {
     "tool",
 }
 _SAFE_FLAGS = ("-trimpath", "-v", "-buildvcs=false", "-mod=readonly")
-_TEMPLATE = re.compile(r"\{\{-?\s*\.(?P<name>\w+)\s*-?\}\}")
+_IDLE_FLAG, _TAGS_FLAG = "-ldflags=", "-tags="
+_TEMPLATE = re.compile(r"\{\{-?\s*\.(?P<name>\w+(?:\.\w+)*)\s*-?\}\}")
+# A word, or a stamp with its value; in the braces of a template there may be spaces.
+_WORD = re.compile(r"-X[\s=]\s*(?:'[^']*'|\"[^\"]*\"|(?:\{\{.*?\}\}|\S)+)|(?:\{\{.*?\}\}|\S)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +100,14 @@ def read(text: str, project: str, values: Mapping[str, str] | None = None) -> tu
     Args:
         text: The configuration.
         project: The project's name, where the configuration has no `project_name`.
-        values: What templates may name, such as `{"Version": "1.2.0"}`.
+        values: What templates may name, such as `{"Version": "1.2.0", "Env.SUFFIX": "-x"}`.
 
     Raises:
         SourceError: it is no configuration, or a key or template is not understood; names it.
     """
     document = _document(text)
     name = str(document.get("project_name") or project)
-    known = {"ProjectName": name, **(values or {})}
+    known = {"ProjectName": name, **_variables(document), **(values or {})}
     builds = document.get("builds", [{}])
     if not isinstance(builds, list) or not all(isinstance(build, dict) for build in builds):
         raise SourceError(".goreleaser.yaml: builds is not a list of builds")
@@ -116,6 +126,12 @@ def _document(text: str) -> Mapping[str, Any]:
     return document
 
 
+def _variables(document: Mapping[str, Any]) -> dict[str, str]:
+    """Give the variables that the configuration itself sets, as templates name them."""
+    pairs = [str(line).partition("=") for line in _list(document.get("env"))]
+    return {f"Env.{key}": value for key, _, value in pairs if "{{" not in value}
+
+
 def _build(build: Mapping[str, Any], name: str, known: Mapping[str, str]) -> Iterator[Target]:
     where = f".goreleaser.yaml: build {build.get('id') or name}"
     if build.get("builder", "go") != "go" or _true(build.get("skip")):
@@ -125,45 +141,78 @@ def _build(build: Mapping[str, Any], name: str, known: Mapping[str, str]) -> Ite
     env = [str(line) for line in _list(build.get("env"))]
     if odd := [line for line in env if not line.startswith(("CGO_ENABLED=", "GO111MODULE="))]:
         raise SourceError(f"{where}: env: not understood: {', '.join(odd)}")
-    flags = [_filled(str(flag), known, where) for flag in _list(build.get("flags"))]
-    if odd := [flag for flag in flags if flag and flag not in _SAFE_FLAGS]:
-        raise SourceError(f"{where}: flags: not understood: {' '.join(odd)}")
     for platform in _platforms(build, where):
+        mine = {**_own(platform), **known}
+        flags = _flags(build, mine, where)
         yield Target(
             str(build.get("id") or name),
             platform,
             str(build.get("main") or "."),
-            _filled(str(build.get("binary") or name), known, where).rpartition("/")[2],
-            _ldflags(build, known, where),
-            tuple(_filled(str(tag), known, where) for tag in _list(build.get("tags"))),
+            _filled(str(build.get("binary") or name), mine, where).rpartition("/")[2],
+            _ldflags(build, mine, where),
+            _tags(build, flags, mine, where),
             str(build.get("dir") or "."),
             "-trimpath" in flags,
             "CGO_ENABLED=1" in env,
         )
 
 
+def _own(platform: Platform) -> dict[str, str]:
+    """Give what templates name of a target."""
+    key = _VARIANT_KEYS.get(platform.arch, "")
+    name, default = _VARIANT_NAMES.get(key, ("", ""))
+    spelled = VARIANTS.get(platform.arch, ("", {}))[1]
+    variant = spelled.get(platform.variant, default)
+    others = {other: "" for other, _ in _VARIANT_NAMES.values()}
+    target = "_".join(filter(None, (platform.os, platform.arch, variant)))
+    fixed = {"Os": platform.os, "Arch": platform.arch, "Target": target}
+    fixed["Ext"] = ".exe" if platform.os == "windows" else ""
+    return {**others, **fixed, **({name: variant} if name else {})}
+
+
+def _flags(build: Mapping[str, Any], known: Mapping[str, str], where: str) -> list[str]:
+    flags = [_filled(str(flag), known, where) for flag in _list(build.get("flags"))]
+    fine = (*_SAFE_FLAGS, "")
+    if odd := [f for f in flags if f not in fine and not f.startswith((_IDLE_FLAG, _TAGS_FLAG))]:
+        raise SourceError(f"{where}: flags: not understood: {' '.join(odd)}")
+    return flags
+
+
+def _tags(
+    build: Mapping[str, Any], flags: Sequence[str], known: Mapping[str, str], where: str
+) -> tuple[str, ...]:
+    """Read the tags; those among the flags count where there are no others."""
+    if tags := tuple(_filled(str(tag), known, where) for tag in _list(build.get("tags"))):
+        return tags
+    given = [flag.removeprefix(_TAGS_FLAG) for flag in flags if flag.startswith(_TAGS_FLAG)]
+    return tuple(given[-1].split(",")) if given else ()
+
+
 def _ldflags(build: Mapping[str, Any], known: Mapping[str, str], where: str) -> str:
     """Fill the flags in; a stamp whose value is not known is left out."""
     given = build.get("ldflags")
     text = " ".join(map(str, _list(given))) if given is not None else _DEFAULT_STAMPS
-    words = re.findall(r"-X\s+(?:'[^']*'|\"[^\"]*\"|\S+)|\S+", text)
-    kept = [word for word in words if not (word.startswith("-X") and _unknown(word, known))]
+    words = [_put_in(word, known) for word in _WORD.findall(text)]
+    kept = [word for word in words if not (word.startswith("-X") and "{{" in word)]
     return _filled(" ".join(kept), known, where)
 
 
-def _unknown(text: str, known: Mapping[str, str]) -> list[str]:
-    return [name for name in _TEMPLATE.findall(text) if name not in known]
+def _put_in(text: str, known: Mapping[str, str]) -> str:
+    return _TEMPLATE.sub(lambda found: known.get(found["name"], found[0]), text)
+
+
+def _way_out(text: str, known: Mapping[str, str]) -> str:
+    missing = _TEMPLATE.search(text)
+    if missing is not None:
+        return f'pass values={{"{missing["name"]}": "…"}}'
+    return f"only names are filled in: {', '.join(sorted(known))} and those of values="
 
 
 def _filled(text: str, known: Mapping[str, str], where: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        return known.get(match["name"], match[0])
-
-    filled = _TEMPLATE.sub(value, text)
+    filled = _put_in(text, known)
     if "{{" in filled:
         raise SourceError(
-            f"{where}: the template {filled!r} needs what is not given; "
-            f"values= knows: {', '.join(sorted(known))}"
+            f"{where}: the template {filled!r} needs what is not given; {_way_out(filled, known)}"
         )
     return filled
 

@@ -1,5 +1,7 @@
 """A GoReleaser configuration as a matrix."""
 
+import json
+
 import pytest
 
 from pipelines import SourceError, go
@@ -79,6 +81,53 @@ builds:
         {"output": "app-cli", "ldflags": "-s", "tags": ("netgo",), "module": "sub",
          "trimpath": True, "cgo": True},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ldflags", "left"),
+    [
+        ("-s -w -X main.version={{ .Version }} -X main.by=me", "-s -w -X main.by=me"),
+        ("-s -X=main.version={{ .Version }} -w", "-s -w"),
+        ("-X 'main.v={{ .Version }} of {{ .Commit }}' -w", "-w"),
+        ("-X main.v={{ .Env.VERSION }} -X main.os={{ .Os }}-{{.Arch}}", "-X main.os=linux-amd64"),
+        ('-X main.date={{ time "2006" }} -w', "-w"),
+    ],
+)
+def test_a_stamp_whose_value_is_not_given_is_left_out_however_it_is_written(ldflags, left):
+    text = f"builds:\n- goos: [linux]\n  goarch: [amd64]\n  ldflags:\n    - {json.dumps(ldflags)}\n"
+    assert targets(text)[0].ldflags == left
+
+
+def test_templates_know_their_target():
+    text = """
+builds:
+  - goos: [linux, windows]
+    goarch: [amd64, arm]
+    goarm: [7]
+    binary: "app-{{ .Os }}-{{ .Arch }}{{ .Amd64 }}{{ .Arm }}{{ .Ext }}"
+    tags: ["{{ .Target }}"]
+"""
+    assert [(one.binary, one.tags[0]) for one in targets(text)] == [
+        ("app-linux-amd64v1", "linux_amd64_v1"),
+        ("app-linux-arm7", "linux_arm_7"),
+        ("app-windows-amd64v1.exe", "windows_amd64_v1"),
+    ]
+
+
+def test_variables_of_the_configuration_and_those_given_are_filled_in():
+    text = "env: [A=-s, 'B={{ .Version }}']\nbuilds: [{ldflags: '{{ .Env.A }} {{ .Env.B }}'}]"
+    assert read(text, "app", {"Env.B": "-w"})[0].ldflags == "-s -w"
+    with pytest.raises(SourceError, match=r'pass values={"Env\.B": "…"}'):
+        read(text, "app")
+
+
+def test_flags_that_say_what_keys_say_are_read_as_go_reads_them():
+    text = (
+        "builds: [{goos: [linux], goarch: [amd64], flags: [-trimpath, '-ldflags=-s', '-tags=a,b']}]"
+    )
+    [only] = targets(text)
+    assert (only.tags, only.trimpath) == (("a", "b"), True)
+    assert only.ldflags == "-s -w -X main.builtBy=goreleaser"
 
 
 @pytest.mark.parametrize(
