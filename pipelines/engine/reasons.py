@@ -19,6 +19,10 @@ Theory of operation
         failed              nothing differs: it failed the last time, and failures are not kept
         evicted             nothing differs: the result is no longer in the store
 
+    Commands of several projects look alike: `go test ./...` in `/src`. A mount whose files have few
+    names and fewer contents in common with what was there is another project's, and is compared
+    with only if there is nothing nearer; then this is a first run.
+
     A reason explains, it decides nothing: keys are made elsewhere. Portraits hold no values of
     secrets or volatile variables; there are none in an op's keyed fields.
 """
@@ -36,6 +40,7 @@ __all__ = ["Portrait", "Reason", "family", "portrait", "reasons"]
 
 _SHORT = 12
 _TOOLCHAINS = frozenset({"eclipse-temurin", "golang", "node", "python", "rust", "ziglang"})
+_FEW = 8  # files of a mount, below which two projects can not be told apart
 _MANY = 20_000  # files of a mount, above which only the whole is compared
 
 Portrait = dict[str, Any]
@@ -145,10 +150,10 @@ def reasons(
     `lost` are targets of volumes that are empty. `used` tells when the results of keys were used:
     what was answered from the store is as recent as what ran.
     """
-    ranked = [(_distance(before, now), before) for before in earlier]
+    ranked = [((_foreign(before, now), *_distance(before, now)), before) for before in earlier]
     nearest = min((distance for distance, _ in ranked), default=None)
     alike = [before for distance, before in ranked if distance == nearest]
-    if not alike or _unlike(alike[0], now):
+    if not alike or _unlike(alike[0], now) or _foreign(alike[0], now):
         return (Reason("first run"),)
     before = _newest(alike, used) if len(alike) > 1 else alike[0]
     found = [*_differences(before, now)]
@@ -181,6 +186,19 @@ def _unlike(before: Portrait, now: Portrait) -> bool:
     mine, other = now["command"]["arguments"], before["command"]["arguments"]
     shared = len(set(mine) & set(other))
     return shared * 2 < max(len(set(mine)), len(set(other)))
+
+
+def _foreign(before: Portrait, now: Portrait) -> bool:
+    """Tell whether files that are mounted in the same place are of two projects."""
+    for at, mount in now["mounts"].items():
+        mine, other = mount.get("files", {}), before["mounts"].get(at, {}).get("files", {})
+        smaller = min(len(mine), len(other))
+        if smaller < _FEW or mine is other:
+            continue
+        equal = len(mine.items() & other.items())
+        if equal * 10 < smaller and len(mine.keys() & other.keys()) * 2 < smaller:
+            return True
+    return False
 
 
 def _distance(before: Portrait, now: Portrait) -> tuple[int, int, int]:

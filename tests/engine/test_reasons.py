@@ -125,6 +125,31 @@ def test_the_likest_command_is_compared_with():
     assert [kind for kind, *_ in found] == ["file"]
 
 
+def files(prefix, count=20, **more):
+    return tree(**{f"{prefix}{n}_go": str(n) for n in range(count)}, **more)
+
+
+def test_a_command_of_another_project_is_none_that_changed():
+    mine, other = files("a", go_mod="1", README="1"), files("b", go_mod="2", README="2")
+    assert why(drawn(source=mine), drawn(source=other)) == [("first run", "", "", "")]
+    flagged = replace(EXEC, args=("go", "build", "./cmd/x", "-v"))
+    before = drawn(flagged, source=mine)  # nearer than the other project's, for all its arguments
+    assert [r[0] for r in why(drawn(source=mine), drawn(source=other), before)] == ["command"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(tree(**{f"a{n}_go": "x" for n in range(20)}), id="every content is another"),
+        pytest.param(files("a", 8), id="less of it was read"),
+        pytest.param(files("a", 200), id="more of it was read"),
+        pytest.param(tree(a1_go="2", b_go="3"), id="few files"),
+    ],
+)
+def test_a_large_change_is_still_one(before):
+    assert {r[0] for r in why(drawn(source=files("a")), drawn(source=before))} == {"file"}
+
+
 def test_of_commands_that_are_equally_like_the_one_used_last_is_compared_with():
     now = drawn(source=tree(a_go="1", b_go="9"))
     one = drawn() | {"at": 1.0, "key": "one"}
