@@ -42,11 +42,18 @@ def test_what_costs_is_found_at_its_line(path, line, rule):
         ("README.md", "go build -a ."),
         (".github/workflows/ci.yml", "key: ${{ matrix.goos }}-${{ hashFiles('go.sum') }}"),
         ("a/b_test.go", 'os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)'),
+        ("a/b_test.go", '\t// os.WriteFile("out.txt", data, 0o644)'),
+        ("a/b_test.go", 't.Chdir(t.TempDir())\nos.WriteFile("out.txt", data, 0o644)'),
         ("a/b.go", 'os.Getenv("GITHUB_SHA")'),
     ],
 )
 def test_what_is_right_is_let_be(path, line):
     assert rules(path, line) == []
+
+
+def test_that_a_test_writes_is_told_once_a_file():
+    line = 'os.WriteFile("out.txt", data, 0o644)\n'
+    assert rules("a/b_test.go", f"{line}{line}") == [("writes", 1)]
 
 
 def test_a_command_over_several_lines_is_one():
@@ -57,11 +64,14 @@ def test_flags_that_differ_are_told_once_a_value():
     files = [
         ("Makefile", "export GOFLAGS=-trimpath -mod=readonly\n"),
         ("ci/test.sh", "GOFLAGS='-mod=readonly -trimpath' go test ./...\n"),
+        ("ci/vendor.sh", "GOFLAGS='-mod=vendor -trimpath -v' go build .\n"),
+        ("ci/more.sh", 'GOFLAGS="$GOFLAGS -tags=x" go build .\n'),
         ("ci/race.sh", "GOFLAGS=-race go test ./...\n"),
     ]
     [only] = goflags(files)
     assert (only.file, only.line) == ("ci/race.sh", 1)
-    assert "other in Makefile:1" in only.what
+    assert "GOFLAGS has -race here" in only.what
+    assert "others in Makefile:1" in only.what
 
 
 @pytest.mark.parametrize(

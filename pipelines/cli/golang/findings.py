@@ -5,6 +5,7 @@ configurations; what keeps a test from being cached, in test files. Measured fig
 go-containerregistry's `crane` on two cores, Go 1.26.8, 2026-11-23; see docs/performance.md.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ _ENVIRONMENT = re.compile(
     r"(\w*(SHA|RUN|ID|NUMBER|REF|ATTEMPT)\w*)|BUILD_(ID|NUMBER))\""
 )
 _WRITES = re.compile(r"os\.(WriteFile|Create|MkdirAll|Mkdir)\(\"(?!/)[^\"]+\"")
+# Which modules there are, what is printed, how much at once; -buildvcs is for links alone.
+_UNKEYED = re.compile(r"--?(mod|modfile|modcacherw|buildvcs|v|x|n|p|json)(=|$)")
+# After one of these, names are not of the package's directory.
+_ELSEWHERE = re.compile(r"(?i)\w*(chdir|mktmp|mktemp)\w*\(")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,11 +49,15 @@ def kind(path: str) -> str:
 
 
 def find(path: str, text: str) -> Iterator[Finding]:
-    """Find what is slow in a file, line by line."""
+    """Find what is slow in a file, line by line; where a test writes, once a file."""
     checks = {"commands": (_command, _cache_key, _goarm), "tests": (_test,)}.get(kind(path), ())
+    said = {"writes"} if _ELSEWHERE.search(text) else set[str]()
     for number, line in _joined(text):
         for check in checks:
             for rule, what, costs, do in check(line):
+                if rule in said:
+                    continue
+                said.update({rule} & {"writes"})
                 yield Finding(path, number, rule, what, costs, do)
 
 
@@ -60,7 +69,9 @@ def goflags(files: Iterable[tuple[str, str]]) -> Iterator[Finding]:
             continue
         for number, line in _joined(text):
             found = re.search(r"\bGOFLAGS\s*[:?]?=\s*[\"']?(?P<value>[^\"'\n]*)", line)
-            if found is None or (value := " ".join(sorted(found["value"].split()))) in seen:
+            if found is None or "$" in found["value"]:
+                continue
+            if (value := _keyed(found["value"])) in seen:
                 continue
             if seen:
                 where = next(iter(seen.values()))
@@ -68,12 +79,19 @@ def goflags(files: Iterable[tuple[str, str]]) -> Iterator[Finding]:
                     path,
                     number,
                     "goflags",
-                    f"GOFLAGS is {value or 'empty'!r} here and other in {where[0]}:{where[1]}",
+                    f"GOFLAGS has {value or 'none'} here of the flags that key what is compiled, "
+                    f"and others in {where[0]}:{where[1]}",
                     "flags such as -trimpath, -race and -tags key everything that is compiled: two "
                     "sets of flags compile all packages twice (17 s of CPU a target)",
                     "set it once, for all commands",
                 )
             seen[value] = (path, number)
+
+
+def _keyed(flags: str) -> str:
+    """Give the flags that are in Go's keys, sorted; the first word that is none ends them."""
+    given = itertools.takewhile(lambda word: word.startswith("-"), flags.split())
+    return " ".join(sorted(flag for flag in given if not _UNKEYED.match(flag)))
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -149,7 +167,7 @@ def _test(line: str) -> Iterator[_Said]:
             "Go keeps a result for the variables that a test read: this one is never cached in CI",
             "read it where tests are started, or be content: some are meant to run always",
         )
-    if _WRITES.search(line):
+    if _WRITES.search(line.partition("//")[0]):
         yield (
             "writes",
             "the test writes into its own directory",
