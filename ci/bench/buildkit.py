@@ -80,7 +80,7 @@ def dockerfile(project: Project, base: str) -> str:
             f"{source} GOOS={system} GOARCH={arch} go build -trimpath -buildvcs=false "
             f'-ldflags "-s -w ${{STAMP:+-X $STAMP}}" -o /out/ {project.command}\n'
         )
-    words = "go test -buildvcs=false"
+    words = "go test -trimpath -buildvcs=false"
     # Tests write beside themselves; `rw` takes what they write away again.
     testing = source.replace("target=.", "target=.,rw")
     lines.append(f"FROM modules AS test\n{testing} {words} {' '.join(project.tests)}\n")

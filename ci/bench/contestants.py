@@ -70,7 +70,7 @@ class Host:
 
     def test(self, project: Project, source: Path) -> tuple[Sample, str]:
         """Run `go test` with the flags that ours has."""
-        line = ["go", "test", "-buildvcs=false", *project.tests]
+        line = ["go", "test", "-trimpath", "-buildvcs=false", *project.tests]
         return run(line, env=self.env(), cwd=source)
 
     def env(self) -> dict[str, str]:

@@ -9,10 +9,10 @@ from pipelines._memo import mark_forced
 from pipelines.go._benchmarks import as_json, compared, read
 from pipelines.go._commands import part_of
 from pipelines.go._env import WORKDIR
-from pipelines.go._ready import ready
+from pipelines.go._ready import chosen_for, ready
 from pipelines.go._run import SCRIPTS, anew, equipped
 from pipelines.go._target import OUT
-from pipelines.go._testing import Choices, Testing
+from pipelines.go._testing import Testing
 
 __all__ = ["bench"]
 
@@ -47,7 +47,7 @@ async def bench(
         dagger.ExecError: a benchmark failed.
         UsageError: there are no benchmarks.
     """
-    chosen = Choices.of(options)
+    chosen = await chosen_for(source, options)
     every = packages or ("./...",)
     container = equipped(anew(await ready(source, every, chosen)))
     once = ["-bench=" + benchmarks, "-benchmem", f"-benchtime={round(seconds * 1000)}ms"]

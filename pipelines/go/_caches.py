@@ -7,8 +7,9 @@ these differs, since it is in the key of every action (`cmd/go/internal/work`, `
 
 so each combination has a volume of its own, which can be packed, moved and trimmed by itself. What
 shares them shares one volume: projects, stages, `go build` of the platform that Go runs on with
-`go test` and `go vet`, coverage with none (it rewrites the covered packages alone), stamps, tags
-and -trimpath (the standard library is the same for all of these). A name is
+`go test` and `go vet`, coverage with none (it rewrites the covered packages alone), stamps and tags
+(the standard library is the same for all of these); -trimpath, though it is in every key, since few
+turn it off. A name is
 
     go-build-<version>-<os>-<arch>[-<variant>][-cgo|-zig|-race][-<image>]
 

@@ -13,9 +13,9 @@ from pipelines._given import number
 from pipelines._memo import mark_forced
 from pipelines._spans import note
 from pipelines.go._caches import BUILD_PATH
-from pipelines.go._ready import ready
+from pipelines.go._ready import chosen_for, ready
 from pipelines.go._run import anew, equipped, keeping
-from pipelines.go._testing import Choices, Testing
+from pipelines.go._testing import Testing
 
 __all__ = ["FuzzFailed", "fuzz"]
 
@@ -59,7 +59,7 @@ async def fuzz(
         FuzzFailed: an input failed; the message shows it.
         UsageError: there is no such target.
     """
-    chosen = Choices.of(options)
+    chosen = await chosen_for(source, options)
     container = equipped(anew((await ready(source, (package,), chosen)).with_(mount(CORPUS))))
     if corpus is not None:
         container = container.with_mounted_directory("/corpus", corpus)

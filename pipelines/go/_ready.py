@@ -1,15 +1,39 @@
-"""The container in which tests run: Go, and of the source what the tests can read."""
+"""The container in which tests run: Go, and of the source what the tests can read.
+
+Tests are compiled with -trimpath, as builds are: the standard library and what is imported is then
+compiled once for both, since the flag is in Go's keys. Where the source asks for the path of a file
+of its own or of Go, it would get none: there, as with any other `go test`, paths are kept.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipelines._dagger import dagger
+from pipelines._given import directory
 from pipelines.go._commands import inputs_of
 from pipelines.go._env import env
 from pipelines.go._inputs import narrowed
 from pipelines.go._overlay import overlaid
-from pipelines.go._testing import Choices
+from pipelines.go._survey import survey
+from pipelines.go._testing import Choices, Testing
 
-__all__ = ["ready"]
+__all__ = ["chosen_for", "ready"]
+
+
+async def chosen_for(source: dagger.Directory, options: Testing) -> Choices:
+    """Read the choices, and make those that the source decides.
+
+    Raises:
+        UsageError: a number can not be.
+    """
+    chosen = Choices.of(options)
+    if chosen.trimpath is not None:
+        return chosen
+    try:
+        files = (await survey(directory(source))).files.values()
+    except dagger.QueryError:  # this engine can not search
+        return replace(chosen, trimpath=False)
+    return replace(chosen, trimpath=not any(file.where for file in files))
 
 
 async def ready(

@@ -16,7 +16,7 @@ from pipelines._matrix import gather
 from pipelines._memo import mark_forced
 from pipelines._spans import note
 from pipelines.go._plan import Cell, Plan, planned, tell
-from pipelines.go._ready import ready
+from pipelines.go._ready import chosen_for, ready
 from pipelines.go._results import Package, Results, Test
 from pipelines.go._run import COVERAGE, EVENTS, anew, equipped, joined, keeping, read
 from pipelines.go._survey import module_of
@@ -68,7 +68,7 @@ async def report(
         dagger.ExecError: Go did not come to run tests.
         UsageError: no package matches.
     """
-    chosen = Choices.of(options)
+    chosen = await chosen_for(source, options)
     plan = await planned(source, packages or ("./...",), chosen)
     tell(plan)
     module = await module_of(source, chosen.module)

@@ -54,8 +54,10 @@ _READS = (
     r"\b(ReadDir|WalkDir|Walk|Glob|DirFS|Readdir\w*|ParseDir|FileServer|CopyFS)\(",
     r'(Command(Context)?|LookPath)\([^)]*["`](go|gofmt)["`]',
     r'["`](go|gofmt)["`],\s*["`](build|env|generate|install|list|mod|run|test|tool|vet)["`]',
-    r"\b(runtime\.Caller|runtime\.CallersFrames|FileLine|Getwd)\(",
+    r"\b(runtime\.(Caller|CallersFrames)|FileLine|Getwd)\(",
 )
+# What asks where the source is, or Go's own: under -trimpath there is no answer.
+_WHERE = r"\b(runtime\.(Caller|CallersFrames|GOROOT)|FileLine)\("
 _LOADS = r"\bpackages\.Load\("  # golang.org/x/tools: runs `go list`, which reads code and no more
 MANIFESTS = ("go.mod", "go.work")
 MANIFEST_LINES = r"^\s*module\s|=>\s*\"?\.\.?(/|$)"
@@ -84,8 +86,9 @@ class GoFile:
     a file without one was not searched as it should have been. `package` is the name in it, "" if
     Go may refuse the file, as a test, for what was found around it. `foreign` gives the C compiler
     or assembler files of other directories, `lists` may list directories or read documents, `loads`
-    reads any package's code, and `everything` runs Go, or asks where its own source is. `doubtful`
-    has a line that `go vet` may refuse, if the file is for another target.
+    reads any package's code, and `everything` runs Go, or asks where its own source is; `where`
+    asks for a path that -trimpath takes away. `doubtful` has a line that `go vet` may refuse, if
+    the file is for another target.
     """
 
     constraint: str | None = None
@@ -97,6 +100,7 @@ class GoFile:
     lists: bool = False
     loads: bool = False
     everything: bool = False
+    where: bool = False
     read: bool = False
     package: str = ""
     doubtful: bool = False
@@ -182,7 +186,7 @@ async def _ask(source: dagger.Directory) -> Seen:
 def pattern(modules: Iterable[str]) -> str:
     """Spell what is looked for in Go files, given the import paths of the source's modules."""
     own = "|".join(re.escape(path).replace(r"\-", "-") for path in sorted(modules))
-    return "|".join((*_LINES, *_READS, _LOADS, *([rf'["`]({own})[/"`]'] if own else [])))
+    return "|".join((*_LINES, *_READS, _WHERE, _LOADS, *([rf'["`]({own})[/"`]'] if own else [])))
 
 
 async def _search(source: dagger.Directory, pattern: str, globs: tuple[str, ...]) -> list[Line]:
@@ -254,6 +258,7 @@ def _file(path: str, lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         lists=re.search(_LISTS, together) is not None,
         loads=re.search(_LOADS, together) is not None,
         everything=re.search(_GO_ITSELF, together) is not None,
+        where=re.search(_WHERE, together) is not None,
         read=clause is not None,
         package=_package(texts, clause),
         doubtful=doubtful([line.text for line in lines], clause, go=path.endswith(".go")),

@@ -6,9 +6,9 @@ from pipelines._dagger import dagger
 from pipelines._matrix import gather
 from pipelines.go._diagnosis import diagnosis
 from pipelines.go._plan import Cell, Plan, planned, tell
-from pipelines.go._ready import ready
+from pipelines.go._ready import chosen_for, ready
 from pipelines.go._share import printed
-from pipelines.go._testing import Choices, Testing
+from pipelines.go._testing import Testing
 from pipelines.go._unmatched import unmatched
 
 __all__ = ["test"]
@@ -33,7 +33,7 @@ async def test(source: dagger.Directory, *packages: str, **options: Unpack[Testi
             that is known and whose way out the message says; `__cause__` is the ExecError, whose
             `stdout` has how the other packages ended.
     """
-    chosen = Choices.of(options)
+    chosen = await chosen_for(source, options)
     plan = await planned(source, packages or ("./...",), chosen)
     tell(plan)
 

@@ -25,8 +25,9 @@ class Testing(Setup, total=False):
         from patterns of packages to seconds, of which the longest that matches counts. A package
         that takes longer fails and is reported as timed out; the others go on.
     tags: Build tags.
-    trimpath: Leave paths out of the test programs, as `build` does. Not by default: tests that look
-        for files beside their own source (`runtime.Caller`) need the path.
+    trimpath: Leave paths out of the test programs, as `build` does, and share what it compiles. By
+        default that is so unless the source asks where it is (`runtime.Caller`, `runtime.GOROOT`):
+        such tests need the paths.
     flags: More flags of `go test`, such as `-parallel=4`.
     inputs: Patterns of files that the tests read and that are not found (`go.inputs`); `**` for
         the whole source.
@@ -45,7 +46,7 @@ class Testing(Setup, total=False):
     short: bool
     timeout: float | Mapping[str, float] | None
     tags: Sequence[str]
-    trimpath: bool
+    trimpath: bool | None
     flags: Sequence[str]
     inputs: Sequence[str]
     affected: dagger.Directory | dagger.GitRef | str | None
@@ -64,7 +65,7 @@ class Choices:
     short: bool = False
     timeout: float | Mapping[str, float] | None = None
     tags: tuple[str, ...] = ()
-    trimpath: bool = False
+    trimpath: bool | None = None
     flags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     affected: dagger.Directory | dagger.GitRef | str | None = None
@@ -116,7 +117,7 @@ class Choices:
     def loading(self) -> list[str]:
         """The flags that decide which packages there are and what is in them."""
         race = self.setup.get("race", False)
-        return shared_flags(self.tags, trimpath=self.trimpath, race=race)
+        return shared_flags(self.tags, trimpath=bool(self.trimpath), race=race)
 
     @property
     def module(self) -> str:

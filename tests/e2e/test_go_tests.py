@@ -172,6 +172,21 @@ async def test_a_failure_is_at_the_line_that_failed_and_not_at_one_that_logged(s
     assert root.find(".//skipped").get("message") == "no docker"
 
 
+async def test_a_test_that_looks_for_files_beside_its_source_finds_them(source):
+    put(source, "own/testdata/x.txt", "x")
+    put(source, "own/own_test.go",
+        'import ("os"; "path/filepath"; "runtime")\n\n'
+        'func TestOwn(t *testing.T) {\n'
+        '\t_, file, _, _ := runtime.Caller(0)\n'
+        '\tread(t, filepath.Join(filepath.Dir(file), "testdata/x.txt"))\n'
+        '\tread(t, filepath.Join(runtime.GOROOT(), "src/fmt/print.go"))\n}\n'
+        'func read(t *testing.T, name string) {\n'
+        '\tif _, err := os.ReadFile(name); err != nil { t.Fatal(err) }\n}\n')  # fmt: skip
+    files, failure = await reported(source)
+    assert failure is None
+    assert "example.com/m/own.TestOwn" in cases(files)
+
+
 BAD = {
     "exits/exits_test.go": 'import "os"\n\nfunc TestMain(m *testing.M) { os.Exit(3) }\n',
     "leaks/leaks_test.go": (

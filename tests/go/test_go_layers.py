@@ -183,7 +183,27 @@ def test_an_image_of_ones_own_replaces_the_stock_image(monkeypatch):
 def test_tests_give_their_output(monkeypatch):
     output, forced = made(monkeypatch, go.test)
     assert output == "ok\n"
-    assert forced[-1].endswith("withExec(args=['go', 'test', '-buildvcs=false', './...'])")
+    assert forced[-1].endswith(
+        "withExec(args=['go', 'test', '-trimpath', '-buildvcs=false', './...'])"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "trimmed"),
+    [
+        ("x()", {}, True),
+        ("runtime.Caller(0)", {}, False),
+        ("runtime.CallersFrames(pcs)", {}, False),
+        ("runtime.FuncForPC(pc).FileLine(pc)", {}, False),
+        ("runtime.GOROOT()", {}, False),
+        ("runtime.Caller(0)", {"trimpath": True}, True),
+        ("x()", {"trimpath": False}, False),
+    ],
+)
+def test_tests_keep_their_paths_where_the_source_asks_for_them(monkeypatch, line, options, trimmed):
+    files = {**MODULE, "lib/lib.go": f"package lib\n\nvar v = {line}\n"}
+    _, forced = made(monkeypatch, lambda source: go.test(source, **options), files)
+    assert ("'-trimpath'" in forced[-1]) == trimmed
 
 
 def place(monkeypatch, **options):
@@ -229,7 +249,7 @@ def test_vet_has_the_flags_of_builds(monkeypatch):
 
 
 def test_a_failing_test_is_an_exec_error_with_its_output(monkeypatch):
-    command = ["go", "test", "-buildvcs=false", "./..."]
+    command = ["go", "test", "-trimpath", "-buildvcs=false", "./..."]
     with pytest.raises(dagger.ExecError) as caught:
         made(monkeypatch, go.test, failing=[command])
     assert caught.value.command == command

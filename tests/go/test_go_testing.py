@@ -10,7 +10,7 @@ def command(**options):
     return Choices.of(options).command(["./..."])
 
 
-def test_tests_are_what_is_built_by_default():
+def test_without_choices_nothing_is_said_of_tests():
     assert command() == ["go", "test", "-buildvcs=false", "./..."]
 
 
