@@ -14,7 +14,7 @@ from pipelines.go._commands import inputs_of
 from pipelines.go._env import env
 from pipelines.go._inputs import narrowed
 from pipelines.go._overlay import overlaid
-from pipelines.go._survey import survey
+from pipelines.go._survey import seen
 from pipelines.go._testing import Choices, Testing
 
 __all__ = ["chosen_for", "ready"]
@@ -30,10 +30,10 @@ async def chosen_for(source: dagger.Directory, options: Testing) -> Choices:
     if chosen.trimpath is not None:
         return chosen
     try:
-        files = (await survey(directory(source))).files.values()
+        asks = (await seen(directory(source))).asks_where
     except dagger.QueryError:  # this engine can not search
         return replace(chosen, trimpath=False)
-    return replace(chosen, trimpath=not any(file.where for file in files))
+    return replace(chosen, trimpath=not asks)
 
 
 async def ready(

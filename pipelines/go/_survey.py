@@ -86,9 +86,8 @@ class GoFile:
     a file without one was not searched as it should have been. `package` is the name in it, "" if
     Go may refuse the file, as a test, for what was found around it. `foreign` gives the C compiler
     or assembler files of other directories, `lists` may list directories or read documents, `loads`
-    reads any package's code, and `everything` runs Go, or asks where its own source is; `where`
-    asks for a path that -trimpath takes away. `doubtful` has a line that `go vet` may refuse, if
-    the file is for another target.
+    reads any package's code, and `everything` runs Go, or asks where its own source is. `doubtful`
+    has a line that `go vet` may refuse, if the file is for another target.
     """
 
     constraint: str | None = None
@@ -100,7 +99,6 @@ class GoFile:
     lists: bool = False
     loads: bool = False
     everything: bool = False
-    where: bool = False
     read: bool = False
     package: str = ""
     doubtful: bool = False
@@ -123,6 +121,11 @@ class Seen:
     names: tuple[str, ...]
     modules: Mapping[str, tuple[str, ...]]
     lines: tuple[Line, ...]
+
+    @property
+    def asks_where(self) -> bool:
+        """Whether a file asks for a path that -trimpath takes away."""
+        return any(re.search(_WHERE, line.text) for line in self.lines)
 
     def digest(self) -> str:
         """Digest all that a survey says; where in a file a line stands it does not."""
@@ -258,7 +261,6 @@ def _file(path: str, lines: list[Line], quoted: re.Pattern[str]) -> GoFile:
         lists=re.search(_LISTS, together) is not None,
         loads=re.search(_LOADS, together) is not None,
         everything=re.search(_GO_ITSELF, together) is not None,
-        where=re.search(_WHERE, together) is not None,
         read=clause is not None,
         package=_package(texts, clause),
         doubtful=doubtful([line.text for line in lines], clause, go=path.endswith(".go")),
