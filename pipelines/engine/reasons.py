@@ -151,9 +151,9 @@ def reasons(
     what was answered from the store is as recent as what ran.
     """
     ranked = [((_foreign(before, now), *_distance(before, now)), before) for before in earlier]
-    nearest = min((distance for distance, _ in ranked), default=None)
+    nearest = min((distance for distance, _ in ranked), default=(True,))
     alike = [before for distance, before in ranked if distance == nearest]
-    if not alike or _unlike(alike[0], now) or _foreign(alike[0], now):
+    if nearest[0] or _unlike(alike[0], now):
         return (Reason("first run"),)
     before = _newest(alike, used) if len(alike) > 1 else alike[0]
     found = [*_differences(before, now)]

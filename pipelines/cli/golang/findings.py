@@ -57,7 +57,8 @@ def find(path: str, text: str) -> Iterator[Finding]:
             for rule, what, costs, do in check(line):
                 if rule in said:
                     continue
-                said.update({rule} & {"writes"})
+                if rule == "writes":
+                    said.add(rule)
                 yield Finding(path, number, rule, what, costs, do)
 
 
